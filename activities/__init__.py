@@ -1,0 +1,1 @@
+"""What touches the world: stores, index, embedder, the working-set compiler."""

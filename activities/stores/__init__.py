@@ -1,0 +1,1 @@
+"""The drivers: Postgres and Weaviate behind the protocols of `activities.ports`."""

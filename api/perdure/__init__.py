@@ -1,0 +1,1 @@
+"""Durable AI conversations on Temporal."""

@@ -1,0 +1,246 @@
+"""The wire contract: names of the workflow and its handlers, and one request and one answer for each."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, field_validator
+
+from perdure.base import RefusedField, Request, Result
+from perdure.errors import InvalidRequest, PerdureError
+from perdure.ids import DEFAULT_TENANT, is_id
+from perdure.message import Content, Message, check_metadata, check_role, check_text
+from perdure.session import Session, SessionConfig
+from perdure.working_set import WorkingSet, WorkingSetRef
+
+TASK_QUEUE = "perdure"
+SESSION_WORKFLOW = "Session"
+INGEST_WORKFLOW = "IngestCorpus"
+PURGE_WORKFLOW = "PurgeSession"
+
+MAX_IN_FLIGHT = 8
+"""Updates a caller keeps in flight on one session; over ten, Temporal's throughput collapses."""
+MAX_BATCH = 100
+"""Messages that one `add_messages` may carry."""
+PAGE_LIMIT = 100
+"""Messages of a page when no limit is asked for."""
+
+ATTRIBUTE_TENANT = "PerdureTenant"
+ATTRIBUTE_USER = "PerdureUser"
+ATTRIBUTE_STATUS = "PerdureStatus"
+ATTRIBUTE_MESSAGE_COUNT = "PerdureMessageCount"
+ATTRIBUTE_LAST_ACTIVITY = "PerdureLastActivity"
+
+
+def _id(value: str) -> str:
+    if not is_id(value):
+        raise RefusedField(
+            InvalidRequest(f"Not an id: {value!r}. Use 1 to 128 characters of A-Z a-z 0-9 . _ : -", value=value)
+        )
+    return value
+
+
+def _role(value: str) -> str:
+    try:
+        return check_role(value)
+    except PerdureError as error:
+        raise RefusedField(error) from None
+
+
+def _metadata(value: dict[str, Any] | None) -> dict[str, Any] | None:
+    try:
+        check_metadata(value)
+    except PerdureError as error:
+        raise RefusedField(error) from None
+    return value
+
+
+def _title(value: str | None) -> str | None:
+    try:
+        check_text(value or "", "title", 1024)
+    except PerdureError as error:
+        raise RefusedField(error) from None
+    return value
+
+
+Id = Annotated[str, AfterValidator(_id)]
+RoleField = Annotated[str, AfterValidator(_role)]
+Metadata = Annotated[dict[str, Any] | None, AfterValidator(_metadata)]
+Title = Annotated[str | None, AfterValidator(_title)]
+
+
+class StartSession(Request):
+    """Input of the workflow `Session`. With `restore_only`, a session that Postgres does not know is not made."""
+
+    tenant: Id = DEFAULT_TENANT
+    session_id: Id
+    user_id: Id | None = None
+    title: Title = None
+    metadata: Metadata = None
+    config: SessionConfig = SessionConfig()
+    restore_only: bool = False
+
+
+class NewMessage(Request):
+    """One message of `add_messages`. `message_id` is made from the request's key when left out."""
+
+    role: RoleField
+    content: Content
+    message_id: Id | None = None
+    metadata: Metadata = None
+
+
+class AddUserMessage(Request):
+    """`add_user_message`. `retrieval` overrides fields of the session's `CompilerConfig` for this message alone."""
+
+    content: Content
+    message_id: Id | None = None
+    metadata: Metadata = None
+    expected_head: str | None = None
+    retrieval: dict[str, Any] | None = None
+    explain: bool = False
+    return_working_set: bool = True
+
+
+class AddAssistantMessage(Request):
+    """`add_assistant_message`."""
+
+    content: Content
+    message_id: Id | None = None
+    metadata: Metadata = None
+    expected_head: str | None = None
+
+
+class AddMessage(Request):
+    """`add_message`: any role, nothing compiled."""
+
+    role: RoleField
+    content: Content
+    message_id: Id | None = None
+    metadata: Metadata = None
+    expected_head: str | None = None
+
+
+class AddMessages(Request):
+    """`add_messages`: all of them in one commit, or none."""
+
+    messages: list[NewMessage] = Field(min_length=1, max_length=MAX_BATCH)
+    request_id: Id | None = None
+    expected_head: str | None = None
+
+
+class UpdateSession(Request):
+    """`update_session`: fields left out stay; `null` clears. `config` is merged field by field."""
+
+    request_id: Id | None = None
+    title: Title = None
+    metadata: Metadata = None
+    user_id: Id | None = None
+    config: dict[str, Any] | None = None
+
+    @field_validator("config")
+    @classmethod
+    def _whole(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        if value is not None:
+            SessionConfig.model_validate(value)
+        return value
+
+
+class Lifecycle(Request):
+    """`suspend`, `resume`, `delete` and the signal `touch`: nothing but the key."""
+
+    request_id: Id | None = None
+
+
+class ReadMessages(Request):
+    """`read_messages`, `read_replay`: a page by sequence number, both bounds exclusive; the newest without a bound."""
+
+    before: int | None = None
+    after: int | None = None
+    limit: int = Field(default=PAGE_LIMIT, ge=1, le=1000)
+
+
+class GetHistory(Request):
+    """`get_history`. `counting` "estimate" is (UTF-8 bytes + 3) // 4 a message, with separators free."""
+
+    max_tokens: int | None = Field(default=None, ge=0)
+    counting: Literal["tokenizer", "estimate"] = "tokenizer"
+
+
+class MessageAdded(Result):
+    """Answer of the updates that add one message."""
+
+    message: Message
+    working_set: WorkingSet | None = None
+
+
+class MessagesAdded(Result):
+    """Answer of `add_messages`."""
+
+    messages: list[Message]
+
+
+class SessionAnswer(Result):
+    """Answer of `update_session`, `suspend`, `resume`, `delete`; `changed` is false when it was so already."""
+
+    session: Session
+    changed: bool = True
+
+
+class MessagePage(Result):
+    """Messages in ascending order. `complete` is false when the page is not all there is in the asked direction."""
+
+    messages: list[Message]
+    complete: bool
+
+
+class History(Result):
+    """The conversation as text. `truncated`: the newest message was cut to fit. `complete`: nothing was left out."""
+
+    text: str
+    messages: list[Message]
+    complete: bool
+    truncated: bool = False
+
+
+class Turn(Result):
+    """A user message, its working set, and every later message up to the next user message.
+
+    `user_message` is none for messages before the first user message. From the live window (a query) the text of the
+    working set is not at hand: `working_set` is then none and `working_set_ref` says what it is.
+    """
+
+    user_message: Message | None
+    working_set: WorkingSet | None = None
+    working_set_ref: WorkingSetRef | None = None
+    messages: list[Message] = Field(default_factory=list)
+
+
+class Replay(Result):
+    """Turns in order. `complete` is false when older ones, or texts of working sets, are in Postgres."""
+
+    session: Session
+    turns: list[Turn]
+    complete: bool
+
+
+class Handlers:
+    """Names of the handlers, as any Temporal client calls them."""
+
+    ADD_USER_MESSAGE = "add_user_message"
+    ADD_ASSISTANT_MESSAGE = "add_assistant_message"
+    ADD_MESSAGE = "add_message"
+    ADD_MESSAGES = "add_messages"
+    UPDATE_SESSION = "update_session"
+    SUSPEND = "suspend"
+    RESUME = "resume"
+    DELETE = "delete"
+    READ_MESSAGES = "read_messages"
+    READ_REPLAY = "read_replay"
+    SIGNAL_USER_MESSAGE = "user_message"
+    SIGNAL_ASSISTANT_MESSAGE = "assistant_message"
+    SIGNAL_TOUCH = "touch"
+    GET_SESSION = "get_session"
+    GET_HISTORY = "get_history"
+    REPLAY = "replay"
+    GET_STATE = "get_state"

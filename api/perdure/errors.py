@@ -1,0 +1,140 @@
+"""Every error Perdure raises, as one tree grouped by what the caller does next.
+
+    PerdureError
+    ├── Refused                 the request must change; sending it again gives the same answer
+    │   ├── InvalidRequest      a field is missing, unknown or of the wrong shape
+    │   ├── InvalidSessionId    not 1-128 of [A-Za-z0-9._:-]
+    │   ├── InvalidRole         not one of user, assistant, system, tool
+    │   ├── InvalidMessage      empty, or text that cannot be stored
+    │   ├── PayloadTooLarge     content or metadata over its limit
+    │   ├── IdempotencyConflict the key was used with another body
+    │   ├── HeadMoved           `expected_head` is no longer the head
+    │   ├── SessionNotFound
+    │   ├── SessionNotActive
+    │   ├── SessionDeleted
+    │   └── CorpusNotFound
+    ├── Busy                    refused for now; send again, later
+    │   ├── CapacityExceeded    the tenant's active sessions are used up
+    │   └── SessionRolling      the session is changing runs; the client sends again by itself
+    ├── OutcomeUnknown          no answer in time: it may have happened; send again with the same key
+    └── Unavailable             a server could not be reached; nothing is known to have happened
+
+The class name is the wire name: the `type` of the `ApplicationError` that a workflow raises, and the `code` of a
+problem document. `details` is the structured part; the message never holds more than it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class PerdureError(Exception):
+    """Base of all errors. `details` is JSON: the values that the message speaks of."""
+
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, **details: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+
+    @property
+    def code(self) -> str:
+        """The wire name."""
+        return type(self).__name__
+
+
+class Refused(PerdureError):
+    """The request must change; the session is as it was."""
+
+
+class InvalidRequest(Refused):
+    """A field is missing, unknown or of the wrong shape; `details["errors"]` lists them."""
+
+
+class InvalidSessionId(Refused):
+    """The id is not 1-128 characters of `[A-Za-z0-9._:-]`."""
+
+
+class InvalidRole(Refused):
+    """The role is not one of user, assistant, system, tool."""
+
+
+class InvalidMessage(Refused):
+    """The message is empty, or holds text that no store can keep."""
+
+
+class PayloadTooLarge(Refused):
+    """Content or metadata is over its limit; `details` holds `size_bytes` and `limit_bytes`."""
+
+
+class IdempotencyConflict(Refused):
+    """The key was used before, with another body; `details["key"]` names it."""
+
+
+class HeadMoved(Refused):
+    """`expected_head` is no longer the head; `details["active_message_id"]` is."""
+
+
+class SessionNotFound(Refused):
+    """No such session."""
+
+    def __init__(self, message: str = "", **details: Any) -> None:
+        super().__init__(message or f"Session not found: {details.get('session_id')}", **details)
+
+
+class SessionNotActive(Refused):
+    """The session cannot do this in its present status."""
+
+
+class SessionDeleted(Refused):
+    """The session was deleted; its id cannot be used again."""
+
+    def __init__(self, message: str = "", **details: Any) -> None:
+        super().__init__(message or f"Session deleted: {details.get('session_id')}", **details)
+
+
+class CorpusNotFound(Refused):
+    """No such corpus."""
+
+
+class Busy(PerdureError):
+    """Refused for now, with nothing done; the same request may succeed later."""
+
+    retryable = True
+
+
+class CapacityExceeded(Busy):
+    """The tenant has as many active sessions as it may; `details` holds `current` and `max`."""
+
+
+class SessionRolling(Busy):
+    """The session is changing runs. The client sends again by itself."""
+
+
+class OutcomeUnknown(PerdureError):
+    """No answer came in time, so the command may have been carried out. Send it again with the same key."""
+
+    retryable = True
+
+
+class Unavailable(PerdureError):
+    """A server could not be reached."""
+
+    retryable = True
+
+
+def _tree(root: type[PerdureError]) -> dict[str, type[PerdureError]]:
+    found = {root.__name__: root}
+    for child in root.__subclasses__():
+        found |= _tree(child)
+    return found
+
+
+BY_CODE: dict[str, type[PerdureError]] = _tree(PerdureError)
+"""Each error class by its wire name."""
+
+
+def from_wire(code: str | None, message: str, details: dict[str, Any]) -> PerdureError:
+    """The error that crossed the wire as `code`; a plain `PerdureError` when the name is unknown here."""
+    return BY_CODE.get(code or "", PerdureError)(message, **details)

@@ -1,0 +1,38 @@
+"""Identifiers: what they may hold, and how a session's id becomes a workflow's."""
+
+from __future__ import annotations
+
+import re
+from typing import NewType
+
+from perdure.errors import InvalidSessionId
+
+Tenant = NewType("Tenant", str)
+SessionId = NewType("SessionId", str)
+MessageId = NewType("MessageId", str)
+Key = NewType("Key", str)
+"""What makes a command idempotent: a `message_id` or a `request_id`."""
+
+DEFAULT_TENANT = Tenant("default")
+_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+
+def is_id(value: str) -> bool:
+    """Whether `value` may serve as an id: 1-128 characters of `[A-Za-z0-9._:-]`."""
+    return _ID.fullmatch(value) is not None
+
+
+def workflow_id(tenant: str, session_id: str) -> str:
+    """The workflow id of a session, `session:{tenant}:{session_id}`.
+
+    Raises:
+        InvalidSessionId: either part is not an id, or the tenant holds a colon.
+    """
+    for name, value in (("tenant", tenant), ("session_id", session_id)):
+        if not is_id(value) or (name == "tenant" and ":" in value):
+            raise InvalidSessionId(
+                f"Invalid {name}: {value!r}. Use 1 to 128 characters of A-Z a-z 0-9 . _ : - (no colon in a tenant).",
+                field=name,
+                value=value,
+            )
+    return f"session:{tenant}:{session_id}"

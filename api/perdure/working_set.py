@@ -1,0 +1,96 @@
+"""Working sets: the compiler's settings, and the cited text compiled for one user message."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from perdure.base import Result
+
+
+class CompilerConfig(BaseModel):
+    """How a working set is compiled. Fields left out take the session's value, then these defaults."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    token_budget: int = Field(default=8000, ge=0, le=200_000)
+    enable_mmr: bool = True
+    mmr_lambda: float = Field(default=0.5, ge=0, le=1)
+    semantic_weight: float = Field(default=0.7, ge=0, le=1)
+    lexical_weight: float = Field(default=0.3, ge=0, le=1)
+    semantic_k: int = Field(default=50, ge=1, le=500)
+    lexical_k: int = Field(default=20, ge=1, le=500)
+    max_spans: int = Field(default=100, ge=1, le=1000)
+    order: Literal["document", "relevance"] = "document"
+    tokenizer: Literal["cl100k_base", "o200k_base"] = "cl100k_base"
+    retrieval_timeout: timedelta = Field(default=timedelta(seconds=2), gt=timedelta(0), le=timedelta(seconds=15))
+
+
+class WorkingSetSpan(Result):
+    """A run of whole lines that is in the text. `rank` is its place by relevance, from 1."""
+
+    span_id: str
+    artifact_id: str
+    path: str
+    start_line: int
+    end_line: int
+    text: str
+    token_count: int
+    rank: int
+    truncated: bool = False
+
+
+class Citation(Result):
+    """What `[number]` in the text refers to. `score` is the fused score; `rank` the place by relevance, from 1."""
+
+    number: int
+    span_id: str
+    artifact_id: str
+    path: str
+    start_line: int
+    end_line: int
+    score: float
+    rank: int
+
+
+class WorkingSet(Result):
+    """The text compiled for one user message.
+
+    `context_hash` is the SHA-256 of `text` in UTF-8, in lower-case hex. `tokens_used` counts `text` as rendered, with
+    the manifest's tokenizer, and never exceeds the budget. `degraded` is true when a part of retrieval was down or late;
+    `degraded_reason` says which. `manifest` tells what was really used.
+    """
+
+    text: str
+    spans: list[WorkingSetSpan]
+    citations: list[Citation]
+    tokens_used: int
+    query: str
+    context_hash: str
+    compilation_time_ms: float
+    degraded: bool = False
+    degraded_reason: str | None = None
+    manifest: dict[str, Any]
+    explain: dict[str, Any] | None = None
+
+    def verified(self) -> bool:
+        """Whether the text still has the hash that was stored with it."""
+        return context_hash(self.text) == self.context_hash
+
+
+class WorkingSetRef(Result):
+    """A working set as the workflow remembers it; the text is in Postgres."""
+
+    context_hash: str
+    tokens_used: int
+    span_count: int
+    degraded: bool = False
+    degraded_reason: str | None = None
+
+
+def context_hash(text: str) -> str:
+    """SHA-256 of the text's UTF-8 bytes, in lower-case hex."""
+    return hashlib.sha256(text.encode()).hexdigest()
