@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from activities.commit import Answered, Commit, Committed, Open, Opened, ReadAnswer
+from perdure.events import Event
 from perdure.working_set import CompilerConfig, WorkingSet
 
 
@@ -28,4 +31,30 @@ class Tokenizer(Protocol):
 
     def __call__(self, text: str) -> int:
         """How many tokens `text` has."""
+        ...
+
+
+class SessionStore(Protocol):
+    """Where sessions live. One call is one transaction; each may be repeated with the same arguments."""
+
+    async def open(self, request: Open) -> Opened | None:
+        """Create or take over a session; none when it is unknown and `restore_only` was asked for.
+
+        Raises:
+            SessionDeleted: a tombstone stands in its place.
+            CapacityExceeded: the tenant's active sessions are used up; nothing was written.
+        """
+        ...
+
+    async def commit(self, request: Commit, completed: Sequence[Event], working_sets: Mapping[str, WorkingSet]) -> Committed:
+        """Store `completed` (the request's events, completed) and the working sets by message id.
+
+        Raises:
+            Fenced: the owner is another chain.
+            CapacityExceeded: the commit would activate a session too many.
+        """
+        ...
+
+    async def read_answer(self, request: ReadAnswer) -> Answered:
+        """The events of a command, with the working sets of their messages if asked for."""
         ...

@@ -167,14 +167,14 @@ class GetHistory(Request):
     counting: Literal["tokenizer", "estimate"] = "tokenizer"
 
 
-class MessageAdded(Result):
+class MessageAnswer(Result):
     """Answer of the updates that add one message."""
 
     message: Message
     working_set: WorkingSet | None = None
 
 
-class MessagesAdded(Result):
+class MessagesAnswer(Result):
     """Answer of `add_messages`."""
 
     messages: list[Message]

@@ -1,0 +1,138 @@
+"""What passes between the session workflow and the activities that store it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from perdure.contract import ReadMessages, StartSession
+from perdure.events import Event
+from perdure.message import Message
+from perdure.session import Session
+from perdure.working_set import CompilerConfig, WorkingSet, WorkingSetRef
+
+FENCED = "Fenced"
+"""Failure type of a run that is no longer the session's owner."""
+UNSTORABLE = "Unstorable"
+"""Failure type of events that Postgres refuses for good."""
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Owner(_Wire):
+    """The workflow chain that may write: its first run, and when that started."""
+
+    run_id: str
+    started_at: datetime
+
+
+class Open(_Wire):
+    """Create the session, or take over one that Postgres knows."""
+
+    start: StartSession
+    owner: Owner
+    at: datetime
+    window_messages: int
+    receipts: int
+
+
+class StoredMessage(_Wire):
+    message: Message
+    working_set: WorkingSetRef | None = None
+
+
+class StoredReceipt(_Wire):
+    key: str
+    body_hash: str
+    first: int
+    last: int
+
+
+class Opened(_Wire):
+    """A session as Postgres has it: its row, its newest messages and its newest receipts, both oldest first."""
+
+    session: Session
+    messages: list[StoredMessage] = Field(default_factory=list)
+    receipts: list[StoredReceipt] = Field(default_factory=list)
+    created: bool
+
+
+class Compile(_Wire):
+    """Compile a working set for the message of event `sequence`. `wanted`: the caller asked for the text."""
+
+    sequence: int
+    query: str
+    config: CompilerConfig
+    explain: bool = False
+    wanted: bool = True
+
+
+class Commit(_Wire):
+    """Store `events` on top of `base_sequence`. `changed` names the fields of the session that differ in `after`."""
+
+    tenant: str
+    session_id: str
+    owner: Owner
+    base_sequence: int
+    events: list[Event]
+    after: Session
+    changed: list[str]
+    corpus: str | None = None
+    compile: list[Compile] = Field(default_factory=list)
+
+
+class Completion(_Wire):
+    """What the activity found out about the message of event `sequence`."""
+
+    sequence: int
+    token_count: int
+    working_set: WorkingSetRef | None = None
+
+
+class Committed(_Wire):
+    """How a commit went.
+
+    `committed`: stored. `behind`: Postgres has events that this run lacks (an attempt that died after its commit);
+    `events` holds the next of them and nothing was stored. `known`: some keys or message ids were used long ago;
+    nothing was stored.
+    """
+
+    outcome: Literal["committed", "behind", "known"]
+    completions: list[Completion] = Field(default_factory=list)
+    working_sets: dict[int, WorkingSet] = Field(default_factory=dict)
+    events: list[Event] = Field(default_factory=list)
+    receipts: list[StoredReceipt] = Field(default_factory=list)
+    message_ids: list[str] = Field(default_factory=list)
+
+
+class ReadAnswer(_Wire):
+    """Ask for what a command left behind, to answer it again."""
+
+    tenant: str
+    session_id: str
+    first: int
+    last: int
+    working_set: bool = False
+
+
+class Answered(_Wire):
+    events: list[Event]
+    working_sets: dict[int, WorkingSet] = Field(default_factory=dict)
+
+
+class ReadPage(_Wire):
+    """A page of messages or of turns."""
+
+    tenant: str
+    session_id: str
+    page: ReadMessages
+
+
+class Purge(_Wire):
+    """Remove every run of a deleted session's workflow."""
+
+    workflow_id: str

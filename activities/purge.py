@@ -1,0 +1,42 @@
+"""Removes the runs of a deleted session from Temporal, where its messages stand in the history."""
+
+from __future__ import annotations
+
+from temporalio import activity
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.commit import Purge
+
+
+class PurgeActivities:
+    """Needs a client of the namespace that the sessions are in."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    @activity.defn
+    async def purge_runs(self, purge: Purge) -> int:
+        """Delete every closed run, each by its run id: by workflow id it would be the newest only.
+
+        Returns how many were listed. Visibility lags behind, so it takes another call to learn that none is left.
+        """
+        listed = [run async for run in self._client.list_workflows(f"WorkflowId = '{purge.workflow_id}'")]
+        for run in listed:
+            if run.status != WorkflowExecutionStatus.RUNNING:
+                await self._delete(purge.workflow_id, run.run_id)
+        return len(listed)
+
+    async def _delete(self, workflow_id: str, run_id: str) -> None:
+        try:
+            await self._client.workflow_service.delete_workflow_execution(
+                DeleteWorkflowExecutionRequest(
+                    namespace=self._client.namespace,
+                    workflow_execution=WorkflowExecution(workflow_id=workflow_id, run_id=run_id),
+                )
+            )
+        except RPCError as error:
+            if error.status != RPCStatusCode.NOT_FOUND:
+                raise

@@ -1,0 +1,182 @@
+"""The activities of the session workflow: compile, then store, in one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.commit import (
+    Answered,
+    Commit,
+    Committed,
+    Compile,
+    Completion,
+    Open,
+    Opened,
+    ReadAnswer,
+    ReadPage,
+)
+from activities.ports import Compiler, SessionStore, Tokenizer
+from perdure.contract import MessagePage, Replay
+from perdure.errors import PerdureError
+from perdure.events import Event, MessageAdded
+from perdure.history import line_of
+from perdure.reader import Reader
+from perdure.working_set import WorkingSet, WorkingSetRef, context_hash
+
+COMMITS = (
+    "record_user_message",
+    "record_assistant_message",
+    "record_message",
+    "record_messages",
+    "update_session",
+    "suspend_session",
+    "resume_session",
+    "archive_session",
+    "delete_session",
+    "record_error",
+)
+"""One activity under many names: Temporal's timeline shows a local activity by its type, and a reader must see what
+happened."""
+
+
+PAGE_BYTES = 512 * 1024
+"""Bound of a page that passes through the workflow: its history holds it twice, and a payload 2 MB at most."""
+
+
+class SessionActivities:
+    """The session's way to Postgres and to the compiler."""
+
+    def __init__(self, store: SessionStore, reader: Reader, compiler: Compiler, count_tokens: Tokenizer) -> None:
+        self._store = store
+        self._reader = reader
+        self._compiler = compiler
+        self._count = count_tokens
+
+    def all(self) -> list[Callable[..., Awaitable[object]]]:
+        """Every activity, to be registered with a worker."""
+        return [
+            self.open_session,
+            self.read_answer,
+            self.read_messages,
+            self.read_replay,
+            *(self._commit_named(name) for name in COMMITS),
+        ]
+
+    @activity.defn
+    async def open_session(self, request: Open) -> Opened | None:
+        try:
+            return await self._store.open(request)
+        except PerdureError as error:
+            raise refusal(error) from error
+
+    @activity.defn
+    async def read_answer(self, request: ReadAnswer) -> Answered:
+        return await self._store.read_answer(request)
+
+    @activity.defn
+    async def read_messages(self, request: ReadPage) -> MessagePage:
+        return await self._reader.read_messages(request.tenant, request.session_id, request.page, PAGE_BYTES)
+
+    @activity.defn
+    async def read_replay(self, request: ReadPage) -> Replay:
+        return await self._reader.read_replay(request.tenant, request.session_id, request.page, PAGE_BYTES)
+
+    def _commit_named(self, name: str) -> Callable[[Commit], Awaitable[Committed]]:
+        @activity.defn(name=name)
+        async def commit(request: Commit) -> Committed:
+            try:
+                return await self._commit(request)
+            except PerdureError as error:
+                raise refusal(error) from error
+
+        return commit
+
+    async def _commit(self, request: Commit) -> Committed:
+        compiled = await asyncio.gather(*(self._compile(request, item) for item in request.compile))
+        sets = {item.sequence: made for item, made in zip(request.compile, compiled, strict=True)}
+        completions = [
+            self._completion(event.sequence, event.data, sets.get(event.sequence))
+            for event in request.events
+            if isinstance(event.data, MessageAdded)
+        ]
+        events = completed(request.events, completions)
+        by_message = {
+            event.data.message.message_id: sets[event.sequence]
+            for event in events
+            if isinstance(event.data, MessageAdded) and event.sequence in sets
+        }
+        result = await self._store.commit(request, events, by_message)
+        if result.outcome != "committed":
+            return result
+        wanted = {item.sequence: sets[item.sequence] for item in request.compile if item.wanted}
+        return result.model_copy(update={"completions": completions, "working_sets": wanted})
+
+    async def _compile(self, request: Commit, item: Compile) -> WorkingSet:
+        assert request.corpus is not None
+        try:
+            return await self._compiler.compile(
+                tenant=request.tenant,
+                corpus=request.corpus,
+                query=item.query,
+                config=item.config,
+                explain=item.explain,
+            )
+        except PerdureError as error:
+            # The message is worth more than its context: it is stored, and the working set says what was wrong.
+            return empty(item.query, error.message)
+
+    def _completion(self, sequence: int, added: MessageAdded, working_set: WorkingSet | None) -> Completion:
+        return Completion(
+            sequence=sequence,
+            token_count=self._count(line_of(added.message)),
+            working_set=reference(working_set) if working_set else None,
+        )
+
+
+def completed(events: Sequence[Event], completions: Sequence[Completion]) -> list[Event]:
+    """The events as they are stored and applied: each message with its tokens and its working set."""
+    found = {item.sequence: item for item in completions}
+    return [_complete(event, found[event.sequence]) if event.sequence in found else event for event in events]
+
+
+def _complete(event: Event, completion: Completion) -> Event:
+    assert isinstance(event.data, MessageAdded)
+    message = event.data.message.model_copy(update={"token_count": completion.token_count})
+    data = event.data.model_copy(update={"message": message, "working_set": completion.working_set})
+    return event.model_copy(update={"data": data})
+
+
+def reference(working_set: WorkingSet) -> WorkingSetRef:
+    """What the workflow keeps of a working set."""
+    return WorkingSetRef(
+        context_hash=working_set.context_hash,
+        tokens_used=working_set.tokens_used,
+        span_count=len(working_set.spans),
+        degraded=working_set.degraded,
+        degraded_reason=working_set.degraded_reason,
+    )
+
+
+def empty(query: str, reason: str) -> WorkingSet:
+    """A working set without text, degraded for `reason`."""
+    return WorkingSet(
+        text="",
+        spans=[],
+        citations=[],
+        tokens_used=0,
+        query=query,
+        context_hash=context_hash(""),
+        compilation_time_ms=0.0,
+        degraded=True,
+        degraded_reason=reason,
+        manifest={},
+    )
+
+
+def refusal(error: PerdureError) -> ApplicationError:
+    """The failure under which a named error crosses the wire."""
+    return ApplicationError(error.message, error.details, type=error.code, non_retryable=True)

@@ -1,0 +1,198 @@
+"""The read side of sessions in Postgres: pages by key, so that a page costs the same at any age."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from pydantic_core import from_json, to_json
+from sqlalchemy import ColumnElement, Select, and_, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from activities.stores.session_rows import event_of, message_of, session_of
+from activities.stores.tables import events, messages, sessions, working_sets
+from perdure.contract import MessagePage, ReadMessages, Replay
+from perdure.errors import InvalidRequest, SessionDeleted, SessionNotFound
+from perdure.message import Message
+from perdure.reader import EventPage, SessionFilter
+from perdure.replay import turns_of
+from perdure.session import Session, SessionPage
+from perdure.working_set import WorkingSet
+
+
+class PostgresReader:
+    """`perdure.reader.Reader` on Postgres."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def get_session(self, tenant: str, session_id: str) -> Session:
+        async with self._engine.connect() as connection:
+            return await _session(connection, tenant, session_id)
+
+    async def read_messages(
+        self, tenant: str, session_id: str, page: ReadMessages, max_bytes: int | None = None
+    ) -> MessagePage:
+        async with self._engine.connect() as connection:
+            await _session(connection, tenant, session_id)
+            return await _messages(connection, tenant, session_id, page, max_bytes)
+
+    async def read_replay(
+        self, tenant: str, session_id: str, page: ReadMessages, max_bytes: int | None = None
+    ) -> Replay:
+        async with self._engine.connect() as connection:
+            session = await _session(connection, tenant, session_id)
+            limit = page.limit
+            while True:  # halve the page until it fits: a turn's size is not known before it is read
+                low, high, complete = await _turn_bounds(connection, tenant, session_id, page, limit)
+                replay = await _replay(connection, session, low, high, complete)
+                if max_bytes is None or limit == 1 or len(replay.model_dump_json()) <= max_bytes:
+                    return replay
+                limit = max(1, limit // 2)
+
+    async def read_events(self, tenant: str, session_id: str, after: int = 0, limit: int = 1000) -> EventPage:
+        async with self._engine.connect() as connection:
+            rows = await connection.execute(
+                select(events)
+                .where(_is(events, tenant, session_id), events.c.sequence > after)
+                .order_by(events.c.sequence)
+                .limit(limit + 1)
+            )
+            found = [event_of(row) for row in rows.mappings()]
+            if not found:
+                await _session(connection, tenant, session_id)
+            return EventPage(events=found[:limit], complete=len(found) <= limit)
+
+    async def list_sessions(self, tenant: str, where: SessionFilter) -> SessionPage:
+        query = (
+            select(sessions)
+            .where(*_conditions(tenant, where))
+            .order_by(sessions.c.updated_at.desc(), sessions.c.session_id)
+            .limit(where.limit + 1)
+        )
+        async with self._engine.connect() as connection:
+            found = [session_of(row) for row in (await connection.execute(query)).mappings()]
+        page = found[: where.limit]
+        return SessionPage(sessions=page, cursor=_cursor(page[-1]) if len(found) > where.limit else None)
+
+
+async def _session(connection: AsyncConnection, tenant: str, session_id: str) -> Session:
+    row = (await connection.execute(select(sessions).where(_is(sessions, tenant, session_id)))).mappings().one_or_none()
+    if row is None:
+        raise SessionNotFound(session_id=session_id)
+    if row["status"] == "deleted":
+        raise SessionDeleted(session_id=session_id)
+    return session_of(row)
+
+
+async def _messages(
+    connection: AsyncConnection, tenant: str, session_id: str, page: ReadMessages, max_bytes: int | None
+) -> MessagePage:
+    """Upwards from `after` when it is given; otherwise the newest ones, below `before`."""
+    upwards = page.after is not None
+    number = messages.c.sequence_number
+    query = _within(select(messages).where(_is(messages, tenant, session_id)), page)
+    query = query.order_by(number if upwards else number.desc()).limit(page.limit + 1)
+    found: list[Message] = []
+    size = 0
+    complete = True
+    rows = await connection.stream(query)
+    async for row in rows.mappings():
+        message = message_of(row)
+        size += len(message.model_dump_json()) if max_bytes is not None else 0
+        if len(found) == page.limit or (found and max_bytes is not None and size > max_bytes):
+            complete = False
+            break
+        found.append(message)
+    await rows.close()
+    return MessagePage(messages=found if upwards else found[::-1], complete=complete)
+
+
+def _within(query: Select[Any], page: ReadMessages) -> Select[Any]:
+    if page.before is not None:
+        query = query.where(messages.c.sequence_number < page.before)
+    if page.after is not None:
+        query = query.where(messages.c.sequence_number > page.after)
+    return query
+
+
+async def _turn_bounds(
+    connection: AsyncConnection, tenant: str, session_id: str, page: ReadMessages, limit: int
+) -> tuple[int, int, bool]:
+    """The half-open range of sequence numbers that holds up to `limit` whole turns, and whether that is all."""
+    number = messages.c.sequence_number
+    here = _is(messages, tenant, session_id)
+    top = await connection.scalar(_within(select(func.max(number)).where(here), page))
+    bottom = await connection.scalar(_within(select(func.min(number)).where(here), page))
+    if top is None or bottom is None:
+        return 0, 0, True
+    starts = _within(select(number).where(here, messages.c.role == "user"), page)
+    if page.after is not None:
+        # `limit` turns upwards end where the next one starts.
+        found = list(await connection.scalars(starts.order_by(number).limit(limit + 1)))
+        leading = bool(not found or found[0] > bottom)
+        end = found[limit - leading :][:1]
+        return bottom, end[0] if end else top + 1, not end
+    found = list(await connection.scalars(starts.order_by(number.desc()).limit(limit)))
+    low = found[-1] if len(found) == limit else bottom
+    return low, top + 1, low == bottom
+
+
+async def _replay(connection: AsyncConnection, session: Session, low: int, high: int, complete: bool) -> Replay:
+    rows = await connection.execute(
+        select(messages)
+        .where(
+            _is(messages, session.tenant, session.session_id),
+            messages.c.sequence_number >= low,
+            messages.c.sequence_number < high,
+        )
+        .order_by(messages.c.sequence_number)
+    )
+    found = [message_of(row) for row in rows.mappings()]
+    ids: Sequence[str] = [m.message_id for m in found if m.role == "user"]
+    bodies = await connection.execute(
+        select(working_sets.c.message_id, working_sets.c.body).where(
+            _is(working_sets, session.tenant, session.session_id), working_sets.c.message_id.in_(ids)
+        )
+    )
+    sets = {message_id: WorkingSet.model_validate(body) for message_id, body in bodies}
+    return Replay(session=session, turns=turns_of(found, working_sets=sets), complete=complete)
+
+
+def _conditions(tenant: str, where: SessionFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = [sessions.c.tenant == tenant]
+    conditions.append(sessions.c.status == where.status if where.status else sessions.c.status != "deleted")
+    if where.user_id is not None:
+        conditions.append(sessions.c.user_id == where.user_id)
+    if where.metadata is not None:
+        conditions.append(sessions.c.metadata.contains(where.metadata))
+    if where.updated_after is not None:
+        conditions.append(sessions.c.updated_at >= where.updated_after)
+    if where.updated_before is not None:
+        conditions.append(sessions.c.updated_at < where.updated_before)
+    if where.cursor is not None:
+        updated_at, session_id = _position(where.cursor)
+        older = sessions.c.updated_at < updated_at
+        tied = and_(sessions.c.updated_at == updated_at, sessions.c.session_id > session_id)
+        conditions.append(older | tied)
+    return conditions
+
+
+def _cursor(session: Session) -> str:
+    return base64.urlsafe_b64encode(to_json([session.updated_at, session.session_id])).decode()
+
+
+def _position(cursor: str) -> tuple[datetime, str]:
+    try:
+        updated_at, session_id = from_json(base64.urlsafe_b64decode(cursor))
+        return datetime.fromisoformat(updated_at), str(session_id)
+    except (ValueError, TypeError) as error:
+        raise InvalidRequest(
+            "The cursor is not one that this server gave. Start from the first page.", errors=[{"field": "cursor"}]
+        ) from error
+
+
+def _is(table: Any, tenant: str, session_id: str) -> ColumnElement[bool]:
+    return and_(table.c.tenant == tenant, table.c.session_id == session_id)

@@ -1,0 +1,262 @@
+"""The write side of sessions in Postgres: open and commit, each in one transaction, idempotent and fenced."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import and_, delete, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from temporalio.exceptions import ApplicationError
+
+from activities.commit import (
+    FENCED,
+    UNSTORABLE,
+    Answered,
+    Commit,
+    Committed,
+    Open,
+    Opened,
+    Owner,
+    ReadAnswer,
+    StoredMessage,
+    StoredReceipt,
+)
+from activities.stores.session_rows import event_of, event_row, message_row, session_of
+from activities.stores.tables import events, messages, sessions, tenants, working_sets
+from perdure.errors import CapacityExceeded
+from perdure.events import Event, MessageAdded, SessionCreated
+from perdure.session import Session
+from perdure.working_set import WorkingSet
+
+CATCH_UP_BYTES = 512 * 1024
+"""Bound of the events that one answer brings to a run that is behind."""
+
+
+class PostgresSessionStore:
+    """`activities.ports.SessionStore` on Postgres."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def open(self, request: Open) -> Opened | None:
+        start = request.start
+        async with self._engine.begin() as connection:
+            await connection.execute(upsert(tenants).values(tenant=start.tenant).on_conflict_do_nothing())
+            where = _is(sessions, start.tenant, start.session_id)
+            found = (await connection.execute(select(sessions).where(where).with_for_update())).mappings().one_or_none()
+            if found is None:
+                return None if start.restore_only else await self._create(connection, request)
+            if found["owner"] != request.owner.run_id:
+                if found["owner_started_at"] > request.owner.started_at:
+                    raise fenced(request.owner)
+                await connection.execute(
+                    update(sessions)
+                    .where(where)
+                    .values(owner=request.owner.run_id, owner_started_at=request.owner.started_at)
+                )
+            return await self._restore(connection, session_of(found), request)
+
+    async def _create(self, connection: AsyncConnection, request: Open) -> Opened:
+        start = request.start
+        await _admit(connection, start.tenant)
+        session = Session(
+            tenant=start.tenant,
+            session_id=start.session_id,
+            user_id=start.user_id,
+            title=start.title,
+            metadata=start.metadata,
+            config=start.config,
+            status="active",
+            message_count=0,
+            event_sequence=1,
+            created_at=request.at,
+            updated_at=request.at,
+        )
+        event = Event(sequence=1, created_at=request.at, data=SessionCreated(session=session))
+        row = {name: getattr(session, name) for name in Session.model_fields}
+        owner = {"owner": request.owner.run_id, "owner_started_at": request.owner.started_at}
+        await connection.execute(insert(sessions).values(**row, **owner))
+        await connection.execute(insert(events), [event_row(start.tenant, start.session_id, event)])
+        return Opened(session=session, created=True)
+
+    async def _restore(self, connection: AsyncConnection, session: Session, request: Open) -> Opened:
+        here = _is(events, session.tenant, session.session_id)
+        newest = await connection.execute(
+            select(events.c.data)
+            .where(here, events.c.type == "message_added")
+            .order_by(events.c.sequence.desc())
+            .limit(request.window_messages)
+        )
+        stored = [MessageAdded.model_validate(data) for data in newest.scalars()]
+        later = events.alias()
+        last = (
+            select(func.max(later.c.sequence))
+            .where(_is(later, session.tenant, session.session_id), later.c.key == events.c.key)
+            .scalar_subquery()
+        )
+        keyed = await connection.execute(
+            select(events.c.key, events.c.body_hash, events.c.sequence, last)
+            .where(here, events.c.key.is_not(None), events.c.ordinal == 0)
+            .order_by(events.c.sequence.desc())
+            .limit(request.receipts)
+        )
+        receipts = [StoredReceipt(key=k, body_hash=h, first=first, last=end) for k, h, first, end in keyed]
+        return Opened(
+            session=session,
+            messages=[StoredMessage(message=s.message, working_set=s.working_set) for s in reversed(stored)],
+            receipts=receipts[::-1],
+            created=False,
+        )
+
+    async def commit(
+        self, request: Commit, completed: Sequence[Event], working_sets: Mapping[str, WorkingSet]
+    ) -> Committed:
+        try:
+            async with self._engine.begin() as connection:
+                if await self._move_on(connection, request):
+                    await self._store(connection, request, completed, working_sets)
+                    return Committed(outcome="committed")
+        except IntegrityError:
+            # A key or a message id that the run had forgotten: say which, and store nothing.
+            return await self._known(request)
+        except DataError as error:
+            raise ApplicationError(str(error.orig), type=UNSTORABLE, non_retryable=True) from error
+        return await self._behind(request)
+
+    async def _move_on(self, connection: AsyncConnection, request: Commit) -> bool:
+        """Advance the session's row, if the run is its owner and knows all of its events."""
+        if "status" in request.changed and request.after.status == "active":
+            await _admit(connection, request.tenant)
+        moved = await connection.execute(
+            update(sessions)
+            .where(
+                _is(sessions, request.tenant, request.session_id),
+                sessions.c.event_sequence == request.base_sequence,
+                sessions.c.owner == request.owner.run_id,
+            )
+            .values({name: getattr(request.after, name) for name in request.changed})
+        )
+        return moved.rowcount == 1
+
+    async def _store(
+        self,
+        connection: AsyncConnection,
+        request: Commit,
+        completed: Sequence[Event],
+        compiled: Mapping[str, WorkingSet],
+    ) -> None:
+        if request.after.status == "deleted":
+            for table in (working_sets, messages, events):
+                await connection.execute(delete(table).where(_is(table, request.tenant, request.session_id)))
+        await connection.execute(
+            insert(events), [event_row(request.tenant, request.session_id, event) for event in completed]
+        )
+        added = [event.data.message for event in completed if isinstance(event.data, MessageAdded)]
+        if added:
+            await connection.execute(insert(messages), [message_row(request.tenant, m) for m in added])
+        if compiled:
+            rows = [
+                {
+                    "tenant": request.tenant,
+                    "session_id": request.session_id,
+                    "message_id": message_id,
+                    "context_hash": item.context_hash,
+                    "tokens_used": item.tokens_used,
+                    "body": item,
+                }
+                for message_id, item in compiled.items()
+            ]
+            await connection.execute(insert(working_sets), rows)
+
+    async def _behind(self, request: Commit) -> Committed:
+        """The events after the base, which an attempt that died had committed."""
+        async with self._engine.connect() as connection:
+            owner = await connection.scalar(
+                select(sessions.c.owner).where(_is(sessions, request.tenant, request.session_id))
+            )
+            if owner != request.owner.run_id:
+                raise fenced(request.owner)
+            rows = await connection.stream(
+                select(events)
+                .where(_is(events, request.tenant, request.session_id), events.c.sequence > request.base_sequence)
+                .order_by(events.c.sequence)
+            )
+            found: list[Event] = []
+            size = 0
+            async for row in rows.mappings():
+                event = event_of(row)
+                size += len(event.model_dump_json())
+                if found and size > CATCH_UP_BYTES:
+                    break
+                found.append(event)
+        return Committed(outcome="behind", events=found)
+
+    async def _known(self, request: Commit) -> Committed:
+        keys = {event.key for event in request.events if event.key}
+        ids = {event.data.message.message_id for event in request.events if isinstance(event.data, MessageAdded)}
+        async with self._engine.connect() as connection:
+            rows = await connection.execute(
+                select(events.c.key, func.min(events.c.body_hash), func.min(events.c.sequence), func.max(events.c.sequence))
+                .where(_is(events, request.tenant, request.session_id), events.c.key.in_(keys))
+                .group_by(events.c.key)
+            )
+            receipts = [StoredReceipt(key=k, body_hash=h, first=first, last=last) for k, h, first, last in rows]
+            taken = await connection.scalars(
+                select(messages.c.message_id).where(
+                    _is(messages, request.tenant, request.session_id), messages.c.message_id.in_(ids)
+                )
+            )
+            return Committed(outcome="known", receipts=receipts, message_ids=list(taken))
+
+    async def read_answer(self, request: ReadAnswer) -> Answered:
+        async with self._engine.connect() as connection:
+            rows = await connection.execute(
+                select(events)
+                .where(
+                    _is(events, request.tenant, request.session_id),
+                    events.c.sequence.between(request.first, request.last),
+                )
+                .order_by(events.c.sequence)
+            )
+            found = [event_of(row) for row in rows.mappings()]
+            if not request.working_set:
+                return Answered(events=found)
+            by_message = {e.data.message.message_id: e.sequence for e in found if isinstance(e.data, MessageAdded)}
+            bodies = await connection.execute(
+                select(working_sets.c.message_id, working_sets.c.body).where(
+                    _is(working_sets, request.tenant, request.session_id),
+                    working_sets.c.message_id.in_(by_message),
+                )
+            )
+            return Answered(events=found, working_sets={by_message[message_id]: body for message_id, body in bodies})
+
+
+def fenced(owner: Owner) -> ApplicationError:
+    """The failure of a run that lost its session to a later one."""
+    return ApplicationError(f"Run {owner.run_id} no longer owns the session.", type=FENCED, non_retryable=True)
+
+
+async def _admit(connection: AsyncConnection, tenant: str) -> None:
+    """Take a place among the tenant's active sessions; the lock is held only where there is a limit."""
+    limit = await connection.scalar(
+        select(tenants.c.max_active_sessions)
+        .where(tenants.c.tenant == tenant, tenants.c.max_active_sessions.is_not(None))
+        .with_for_update(key_share=True)
+    )
+    if limit is None:
+        return
+    current = await connection.scalar(
+        select(func.count()).where(sessions.c.tenant == tenant, sessions.c.status == "active")
+    )
+    if current >= limit:
+        raise CapacityExceeded(
+            f"Maximum session capacity reached ({current}/{limit}). Cannot create new session.", current=current, max=limit
+        )
+
+
+def _is(table: Any, tenant: str, session_id: str) -> Any:
+    return and_(table.c.tenant == tenant, table.c.session_id == session_id)
+

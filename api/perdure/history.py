@@ -1,0 +1,74 @@
+"""The conversation as text, within a token limit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from perdure.contract import History
+from perdure.message import Message, text_of
+
+SEPARATOR = "\n\n"
+CountTokens = Callable[[str], int]
+
+
+def line_of(message: Message) -> str:
+    """`{Role}: {content}`, one message's part of the history."""
+    return f"{message.role.capitalize()}: {text_of(message.content)}"
+
+
+def estimate(text: str) -> int:
+    """Tokens by the bytes rule, `(UTF-8 bytes + 3) // 4`."""
+    return (len(text.encode()) + 3) // 4
+
+
+def render(
+    messages: Sequence[Message],
+    *,
+    max_tokens: int | None = None,
+    complete: bool = True,
+    count: CountTokens | None = None,
+) -> History:
+    """The newest messages that fit `max_tokens`, in chronological order.
+
+    Walks from the newest to the oldest and stops at the first that does not fit. Should not even the newest fit, it is
+    cut from its end and `truncated` is set: the answer is never empty while there is a message and `max_tokens` > 0.
+
+    Args:
+        messages: in ascending order.
+        max_tokens: no limit when none.
+        complete: whether `messages` are all there are.
+        count: counts tokens. When it is `estimate`, separators are free and every line is counted by it; otherwise the
+            messages' stored `token_count` is used, a separator costs one token, and `count` is only asked to cut the newest.
+    """
+    if max_tokens is None:
+        return History(text=SEPARATOR.join(map(line_of, messages)), messages=list(messages), complete=complete)
+    by_rule = count is estimate
+    kept: list[Message] = []
+    used = 0
+    for message in reversed(messages):
+        cost = estimate(line_of(message)) if by_rule else message.token_count + (1 if kept else 0)
+        if used + cost > max_tokens:
+            break
+        used += cost
+        kept.append(message)
+    kept.reverse()
+    if not kept and messages and max_tokens > 0:
+        text = _cut(line_of(messages[-1]), max_tokens, count or estimate)
+        return History(text=text, messages=[messages[-1]], complete=False, truncated=True)
+    return History(
+        text=SEPARATOR.join(map(line_of, kept)),
+        messages=kept,
+        complete=complete and len(kept) == len(messages),
+    )
+
+
+def _cut(text: str, max_tokens: int, count: CountTokens) -> str:
+    """The longest prefix that a binary search finds to fit; at least one character."""
+    low, high = 1, len(text)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if count(text[:middle]) <= max_tokens:
+            low = middle
+        else:
+            high = middle - 1
+    return text[:low]

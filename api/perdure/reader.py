@@ -1,0 +1,64 @@
+"""The read side: older messages, replay, events and lists, from Postgres and never through a workflow."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Protocol
+
+from pydantic import Field
+
+from perdure.base import Request, Result
+from perdure.contract import MessagePage, ReadMessages, Replay
+from perdure.events import Event
+from perdure.session import Session, SessionPage, Status
+
+
+class SessionFilter(Request):
+    """Which sessions to list; every field given must hold. Deleted ones are listed only by their status.
+
+    `metadata` must be contained in the session's; `updated_after` is inclusive, `updated_before` exclusive.
+    """
+
+    user_id: str | None = None
+    status: Status | None = None
+    metadata: dict[str, Any] | None = None
+    updated_after: datetime | None = None
+    updated_before: datetime | None = None
+    limit: int = Field(default=100, ge=1, le=1000)
+    cursor: str | None = None
+
+
+class EventPage(Result):
+    """Events in order. `complete` is false when there are more."""
+
+    events: list[Event]
+    complete: bool
+
+
+class Reader(Protocol):
+    """Reads what was committed. Every method raises `SessionNotFound` for an id that it does not know, and
+    `SessionDeleted` for a tombstone's."""
+
+    async def get_session(self, tenant: str, session_id: str) -> Session:
+        """The session as of its last commit."""
+        ...
+
+    async def read_messages(
+        self, tenant: str, session_id: str, page: ReadMessages, max_bytes: int | None = None
+    ) -> MessagePage:
+        """A page of messages, of at most `max_bytes` of JSON (but of at least one message)."""
+        ...
+
+    async def read_replay(
+        self, tenant: str, session_id: str, page: ReadMessages, max_bytes: int | None = None
+    ) -> Replay:
+        """A page of whole turns; `limit` counts turns, the bounds are sequence numbers of messages."""
+        ...
+
+    async def read_events(self, tenant: str, session_id: str, after: int = 0, limit: int = 1000) -> EventPage:
+        """Events with a sequence over `after`."""
+        ...
+
+    async def list_sessions(self, tenant: str, where: SessionFilter) -> SessionPage:
+        """Sessions, newest activity first."""
+        ...

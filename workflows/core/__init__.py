@@ -1,0 +1,1 @@
+"""The laws of a session, pure: no Temporal, no clock, no I/O."""

@@ -1,0 +1,68 @@
+"""Commands: what a caller asked for, with the key that makes it happen once."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic_core import to_json
+
+from perdure.base import Request
+from perdure.contract import UpdateSession
+from perdure.ids import is_id
+
+_NAMESPACE = uuid.UUID("6f1f7f0c-5f3c-5f0e-9a35-6c5b8a1d2f10")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """One request to a session. `name` is the handler's; `at` the workflow's time when it came."""
+
+    name: str
+    key: str
+    body_hash: str
+    body: Request
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expire:
+    """The idle timer fired."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordError:
+    """A signal was refused; nobody waits for an answer."""
+
+    source: str
+    code: str
+    message: str
+    at: datetime
+
+
+def command_of(name: str, body: Request, fallback_key: str, at: datetime) -> Command:
+    """The command of a parsed request; its key is the caller's own, else `fallback_key`."""
+    key = getattr(body, "message_id", None) or getattr(body, "request_id", None) or fallback_key
+    if not is_id(key):
+        key = str(uuid.uuid5(_NAMESPACE, key))
+    return Command(name=name, key=key, body_hash=body_hash(name, body), body=body, at=at)
+
+
+_SHAPES_THE_ANSWER = {"message_id", "request_id", "return_working_set", "explain"}
+
+
+def body_hash(name: str, body: Request) -> str:
+    """What must not differ when a key is used again: the command's name and body, without the key itself."""
+    # A field that is left out and one that is sent as its default ask for the same, but where null clears.
+    partial = isinstance(body, UpdateSession)
+    content = body.model_dump(exclude=_SHAPES_THE_ANSWER, exclude_unset=partial, exclude_defaults=not partial)
+    return hashlib.sha256(to_json([name, dict(sorted(content.items()))])).hexdigest()[:32]
+
+
+def message_id_in(key: str, index: int) -> str:
+    """The id of a batch's message that has none of its own: the same in every retry."""
+    return str(uuid.uuid5(_NAMESPACE, f"{index}:{key}"))

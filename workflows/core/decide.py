@@ -1,0 +1,215 @@
+"""What a command does to a session: the events it causes, or the refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from perdure.base import Request, parse
+from perdure.contract import (
+    AddAssistantMessage,
+    AddMessage,
+    AddMessages,
+    AddUserMessage,
+    Handlers,
+    Lifecycle,
+    NewMessage,
+    UpdateSession,
+)
+from perdure.errors import HeadMoved, IdempotencyConflict, InvalidRequest, SessionDeleted
+from perdure.events import (
+    ErrorRecorded,
+    EventData,
+    MessageAdded,
+    SessionArchived,
+    SessionResumed,
+    SessionSuspended,
+    SessionUpdated,
+)
+from perdure.events import SessionDeleted as Deleted
+from perdure.message import Content, Message, Role, check_content, check_role
+from perdure.session import Session, SessionConfig, Status
+from perdure.working_set import CompilerConfig
+from workflows.core.command import Command, Expire, RecordError, message_id_in
+from workflows.core.state import Receipt, SessionState
+
+
+def receipt_of(state: SessionState, command: Command) -> Receipt | None:
+    """The receipt of a command that was carried out before.
+
+    Raises:
+        IdempotencyConflict: its key was used with another body.
+    """
+    receipt = state.receipts.get(command.key)
+    if receipt is not None and receipt.body_hash != command.body_hash:
+        raise conflict(command.key)
+    return receipt
+
+
+def conflict(key: str) -> IdempotencyConflict:
+    """The refusal of a key that was used with another body."""
+    return IdempotencyConflict(
+        f"The key {key!r} was used before with another body. Send the same body again, or use a new key.", key=key
+    )
+
+
+def decide(state: SessionState, command: Command | Expire | RecordError) -> list[EventData]:
+    """The events that `command` causes now; none when it changes nothing.
+
+    Raises:
+        Refused: by its name, with nothing changed.
+    """
+    match command:
+        case Expire():
+            return _expire(state.session, command.at)
+        case RecordError():
+            return [ErrorRecorded(source=command.source, code=command.code, message=command.message)]
+    session = state.session
+    if session.status == "deleted":
+        raise SessionDeleted(session_id=session.session_id)
+    match command.body:
+        case AddMessages() as body:
+            _check_head(session, body.expected_head)
+            return list(_messages(session, _identified(body.messages, command.key), command.at))
+        case AddUserMessage() | AddAssistantMessage() | AddMessage() as body:
+            _check_head(session, body.expected_head)
+            if isinstance(body, AddUserMessage) and body.retrieval:
+                compiler_config(session.config, body.retrieval)
+            new = NewMessage(
+                role=_role(body), content=body.content, message_id=command.key, metadata=body.metadata
+            )
+            return list(_messages(session, [new], command.at))
+        case UpdateSession() as body:
+            return _update(session, body, command.at)
+        case Lifecycle():
+            return _lifecycle(session, command)
+        case _:
+            raise InvalidRequest(f"Unknown command: {command.name}", errors=[])
+
+
+def compiler_config(config: SessionConfig, overrides: dict[str, Any] | None) -> CompilerConfig:
+    """The session's compiler settings with a message's own on top.
+
+    Raises:
+        InvalidRequest: an override is unknown or out of its range.
+    """
+    if not overrides:
+        return config.retrieval
+    return parse(_Retrieval, {"retrieval": {**config.retrieval.model_dump(), **overrides}}).retrieval
+
+
+class _Retrieval(Request):
+    retrieval: CompilerConfig
+
+
+def _role(body: AddUserMessage | AddAssistantMessage | AddMessage) -> Role:
+    match body:
+        case AddUserMessage():
+            return "user"
+        case AddAssistantMessage():
+            return "assistant"
+        case AddMessage():
+            return check_role(body.role)
+
+
+def _check_head(session: Session, expected: str | None) -> None:
+    if expected is not None and expected != session.active_message_id:
+        raise HeadMoved(
+            f"The head is {session.active_message_id!r}, not {expected!r}. Read what was added and send again.",
+            expected_head=expected,
+            active_message_id=session.active_message_id,
+        )
+
+
+def _identified(messages: list[NewMessage], key: str) -> list[NewMessage]:
+    named = [
+        m if m.message_id else m.model_copy(update={"message_id": message_id_in(key, i)})
+        for i, m in enumerate(messages)
+    ]
+    if len({m.message_id for m in named}) < len(named):
+        raise InvalidRequest("Two messages of one request have the same message_id.", errors=[])
+    return named
+
+
+def _messages(session: Session, new: list[NewMessage], at: datetime) -> Iterator[EventData]:
+    if session.status != "active":
+        yield SessionResumed(reason="message", session=_with_status(session, "active", at))
+    parent = session.active_message_id
+    for offset, item in enumerate(new):
+        content: Content = item.content
+        check_content(content, session.config.max_content_bytes)
+        message = Message(
+            message_id=item.message_id or "",
+            session_id=session.session_id,
+            role=check_role(item.role),
+            content=content,
+            metadata=item.metadata,
+            sequence_number=session.message_count + offset,
+            parent_message_id=parent,
+            created_at=at,
+        )
+        parent = message.message_id
+        yield MessageAdded(message=message)
+
+
+def _update(session: Session, body: UpdateSession, at: datetime) -> list[EventData]:
+    changes: dict[str, Any] = {
+        name: getattr(body, name) for name in ("title", "metadata", "user_id") if name in body.model_fields_set
+    }
+    if body.config:
+        merged = _deep_merge(session.config.model_dump(exclude_unset=True), body.config)
+        changes["config"] = parse(_Config, {"config": merged}).config
+    after = session.model_copy(update={**changes, "updated_at": at})
+    return [SessionUpdated(session=after)] if changes else []
+
+
+class _Config(Request):
+    config: SessionConfig
+
+
+def _deep_merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for name, value in changes.items():
+        inner = merged.get(name)
+        merged[name] = _deep_merge(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _lifecycle(session: Session, command: Command) -> list[EventData]:
+    match command.name:
+        case Handlers.SUSPEND if session.status == "active":
+            return [SessionSuspended(reason="requested", session=_with_status(session, "suspended", command.at))]
+        case Handlers.RESUME if session.status != "active":
+            return [SessionResumed(reason="requested", session=_with_status(session, "active", command.at))]
+        case Handlers.DELETE:
+            tombstone = session.model_copy(
+                update={
+                    "status": "deleted",
+                    "title": None,
+                    "user_id": None,
+                    "metadata": None,
+                    "config": SessionConfig(),
+                    "message_count": 0,
+                    "active_message_id": None,
+                    "last_message_at": None,
+                    "updated_at": command.at,
+                }
+            )
+            return [Deleted(session=tombstone)]
+        case _:
+            return []
+
+
+def _expire(session: Session, at: datetime) -> list[EventData]:
+    match session.status:
+        case "active":
+            return [SessionSuspended(reason="idle", session=_with_status(session, "suspended", at))]
+        case "suspended":
+            return [SessionArchived(session=_with_status(session, "archived", at))]
+        case _:
+            return []
+
+
+def _with_status(session: Session, status: Status, at: datetime) -> Session:
+    return session.model_copy(update={"status": status, "updated_at": at})

@@ -1,0 +1,128 @@
+"""The state of a session, and the fold that makes it from events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import assert_never
+
+from pydantic import BaseModel, ConfigDict
+from pydantic_core import to_json
+
+from perdure.events import ErrorRecorded, Event, MessageAdded, SessionCreated
+from perdure.events import SessionArchived, SessionDeleted, SessionResumed, SessionSuspended, SessionUpdated
+from perdure.message import Message
+from perdure.session import Session
+from perdure.working_set import WorkingSetRef
+
+WINDOW_MESSAGES = 50
+WINDOW_BYTES = 128 * 1024
+"""The window holds the newest messages up to both bounds, and always the newest one."""
+RECEIPTS = 256
+"""Commands remembered by key; Postgres remembers all of them."""
+
+
+class WindowEntry(BaseModel):
+    """A message in the window, with what is known of its working set. `size_bytes` is that of its JSON."""
+
+    model_config = ConfigDict(frozen=True)
+
+    message: Message
+    working_set: WorkingSetRef | None = None
+    size_bytes: int
+
+
+class Receipt(BaseModel):
+    """What a command left behind: its body's hash and its events, `first` to `last`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    body_hash: str
+    first: int
+    last: int
+
+
+class SessionState(BaseModel):
+    """All that a run knows of its session; bounded, whatever the session's age."""
+
+    model_config = ConfigDict(frozen=True)
+
+    session: Session
+    window: tuple[WindowEntry, ...] = ()
+    receipts: dict[str, Receipt] = {}
+
+    @property
+    def event_sequence(self) -> int:
+        return self.session.event_sequence
+
+
+def entry(message: Message, working_set: WorkingSetRef | None) -> WindowEntry:
+    """A message made ready for the window."""
+    return WindowEntry(message=message, working_set=working_set, size_bytes=len(to_json(message)))
+
+
+def bounded(entries: Sequence[WindowEntry]) -> tuple[WindowEntry, ...]:
+    """The newest entries that fit the window's bounds, in order."""
+    kept = 0
+    size = 0
+    for item in reversed(entries[-WINDOW_MESSAGES:]):
+        size += item.size_bytes
+        if kept and size > WINDOW_BYTES:
+            break
+        kept += 1
+    return tuple(entries[len(entries) - kept :])
+
+
+def apply(state: SessionState | None, event: Event) -> SessionState:
+    """The state after `event`. Total: an event that was committed always applies."""
+    data = event.data
+    if isinstance(data, SessionCreated):
+        after = SessionState(session=data.session)
+    else:
+        assert state is not None, "the first event of a session creates it"
+        match data:
+            case MessageAdded(message=message):
+                after = state.model_copy(
+                    update={
+                        "session": state.session.model_copy(
+                            update={
+                                "message_count": message.sequence_number + 1,
+                                "active_message_id": message.message_id,
+                                "last_message_at": message.created_at,
+                                "updated_at": event.created_at,
+                            }
+                        ),
+                        "window": bounded((*state.window, entry(message, data.working_set))),
+                    }
+                )
+            case SessionUpdated() | SessionSuspended() | SessionResumed() | SessionArchived():
+                after = state.model_copy(update={"session": data.session})
+            case SessionDeleted():
+                after = SessionState(session=data.session)
+            case ErrorRecorded():
+                after = state
+            case _:
+                assert_never(data)
+    return after.model_copy(
+        update={
+            "session": after.session.model_copy(update={"event_sequence": event.sequence}),
+            "receipts": _receipts(after.receipts, event),
+        }
+    )
+
+
+def fold(state: SessionState | None, events: Iterable[Event]) -> SessionState | None:
+    """`apply`, event by event."""
+    for event in events:
+        state = apply(state, event)
+    return state
+
+
+def _receipts(receipts: dict[str, Receipt], event: Event) -> dict[str, Receipt]:
+    if event.key is None or event.body_hash is None:
+        return receipts
+    known = receipts.get(event.key)
+    receipt = Receipt(body_hash=event.body_hash, first=known.first if known else event.sequence, last=event.sequence)
+    receipts = {**receipts, event.key: receipt}
+    if len(receipts) > RECEIPTS:
+        del receipts[next(iter(receipts))]
+    return receipts

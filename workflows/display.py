@@ -1,0 +1,64 @@
+"""How a session looks in Temporal's UI: search attributes, memo, current details."""
+
+from __future__ import annotations
+
+from typing import Any
+from temporalio.common import SearchAttributeKey, SearchAttributeUpdate, TypedSearchAttributes
+
+from perdure.contract import (
+    ATTRIBUTE_LAST_ACTIVITY,
+    ATTRIBUTE_MESSAGE_COUNT,
+    ATTRIBUTE_STATUS,
+    ATTRIBUTE_TENANT,
+    ATTRIBUTE_USER,
+)
+from perdure.message import text_of
+from perdure.session import Session
+from workflows.core.state import SessionState
+
+_TENANT = SearchAttributeKey.for_keyword(ATTRIBUTE_TENANT)
+_USER = SearchAttributeKey.for_keyword(ATTRIBUTE_USER)
+_STATUS = SearchAttributeKey.for_keyword(ATTRIBUTE_STATUS)
+_MESSAGE_COUNT = SearchAttributeKey.for_int(ATTRIBUTE_MESSAGE_COUNT)
+_LAST_ACTIVITY = SearchAttributeKey.for_datetime(ATTRIBUTE_LAST_ACTIVITY)
+
+_SHOWN_MESSAGES = 6
+_SHOWN_CHARACTERS = 160
+
+
+def attributes(session: Session) -> list[SearchAttributeUpdate[Any]]:
+    """All search attributes of a session."""
+    return [
+        _TENANT.value_set(session.tenant),
+        _USER.value_set(session.user_id) if session.user_id else _USER.value_unset(),
+        _STATUS.value_set(session.status),
+        _MESSAGE_COUNT.value_set(session.message_count),
+        _LAST_ACTIVITY.value_set(session.last_message_at or session.updated_at),
+    ]
+
+
+def status_shown(shown: TypedSearchAttributes) -> str | None:
+    """The status that the search attributes tell."""
+    return shown.get(_STATUS)
+
+
+def details(state: SessionState) -> str:
+    """The session as Markdown: what it is, then its newest messages. Lists, since the UI renders tables badly."""
+    session = state.session
+    lines = [
+        f"- **{session.title or session.session_id}**, {session.status}, {session.message_count} messages",
+        f"- head: `{session.active_message_id or 'none'}`",
+    ]
+    newest = next((item.working_set for item in reversed(state.window) if item.working_set), None)
+    if newest:
+        warning = f", degraded: {newest.degraded_reason}" if newest.degraded else ""
+        lines.append(
+            f"- last working set: {newest.tokens_used} tokens, {newest.span_count} spans, "
+            f"`{newest.context_hash[:12]}`{warning}"
+        )
+    lines.append("")
+    for item in state.window[-_SHOWN_MESSAGES:]:
+        text = " ".join(text_of(item.message.content).split())
+        shown = text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
+        lines.append(f"- **{item.message.role}** #{item.message.sequence_number}: {shown}")
+    return "\n".join(lines)
