@@ -1,0 +1,1 @@
+"""The tests: `unit` needs no server, all other folders need the real ones."""

@@ -1,0 +1,148 @@
+"""The settings of every process, read once from the environment, and the Temporal client they describe."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal, Self
+
+import platformdirs
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.envconfig import ClientConfigProfile
+
+from perdure.contract import TASK_QUEUE
+from perdure.errors import Unavailable
+from perdure.ids import DEFAULT_TENANT
+from workers import telemetry
+from workers.stack.addresses import Addresses
+from workers.stack.lock import FileLock
+
+DEFAULT_ADDRESS = "localhost:7233"
+DEFAULT_NAMESPACE = "default"
+
+
+class Settings(BaseSettings):
+    """Everything a process may be told. A field `name` is read from `PERDURE_NAME`.
+
+    Temporal's address, namespace, TLS and API key come from the profile and the `TEMPORAL_*` variables that the
+    `temporal` CLI reads too; telemetry comes from `OTEL_*`.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="PERDURE_", frozen=True, extra="ignore", env_ignore_empty=True)
+
+    tenant: str = Field(DEFAULT_TENANT, description="The tenant that commands act for.")
+    task_queue: str = Field(TASK_QUEUE, description="Where workers poll and sessions run.")
+
+    database_url: str | None = Field(
+        None, description="`postgresql+psycopg://user:password@host:port/database`. None: the local stack's."
+    )
+    weaviate_url: str | None = Field(
+        None, description="`http://host:port`. None: the local stack's, or none, and working sets are degraded."
+    )
+    weaviate_grpc_port: int = Field(50051, description="gRPC port on the host of `weaviate_url`.")
+    weaviate_api_key: SecretStr | None = Field(None, description="None: anonymous access.")
+    temporal: ClientConfigProfile = Field(
+        default_factory=ClientConfigProfile.load, description="Of `temporalio.envconfig`; its address is none if unset."
+    )
+
+    data_dir: Path = Field(
+        default_factory=lambda: platformdirs.user_data_path("perdure", appauthor=False),
+        description="All data and logs of a local stack. One stack runs in it at a time.",
+    )
+    cache_dir: Path = Field(
+        default_factory=lambda: platformdirs.user_cache_path("perdure", appauthor=False),
+        description="What is fetched or built once, such as the Weaviate server.",
+    )
+    temporal_port: int | None = Field(None, description="Of the local stack. None: 7233 if free, else any. 0: any.")
+    temporal_ui_port: int | None = Field(None, description="Of the local stack. None: 8233 if free, else any. 0: any.")
+    postgres_port: int | None = Field(None, description="Of the local stack. None: 5432 if free, else any. 0: any.")
+    weaviate_port: int | None = Field(None, description="Of the local stack. None: 8080 if free, else any. 0: any.")
+    start_timeout: timedelta = Field(
+        timedelta(seconds=90), description="For each part of the local stack to be usable."
+    )
+
+    max_cached_workflows: int = Field(1000, ge=0, description="Sessions a worker keeps in memory.")
+    max_concurrent_local_activities: int = Field(
+        100, ge=1, description="Commits and compilations a worker runs at once."
+    )
+    sticky_timeout: timedelta = Field(
+        timedelta(seconds=1), description="How long a session waits for its old worker before any worker may take it."
+    )
+    graceful_shutdown_timeout: timedelta = Field(
+        timedelta(seconds=10), description="What a worker's running activities get on SIGTERM."
+    )
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
+    log_format: Literal["json", "text"] = Field("json", description="On stderr: one JSON object a line, or plain text.")
+
+    @property
+    def temporal_address(self) -> str:
+        """`host:port` of the Temporal frontend."""
+        return self.temporal.address or DEFAULT_ADDRESS
+
+    @property
+    def namespace(self) -> str:
+        """The Temporal namespace."""
+        return self.temporal.namespace or DEFAULT_NAMESPACE
+
+    @classmethod
+    def load(cls) -> Self:
+        """The environment's; what it leaves out is taken from the local stack, if one runs in `data_dir`."""
+        settings = cls()
+        running = Addresses.read(settings.data_dir)
+        if running is None or not stack_lock(settings.data_dir).is_held():
+            return settings
+        return settings.at(running)
+
+    def at(self, addresses: Addresses) -> Self:
+        """These settings, with each address that they leave out taken from `addresses`."""
+        filled: dict[str, object] = {}
+        if self.temporal.address is None:
+            filled["temporal"] = replace(self.temporal, address=addresses.temporal, namespace=addresses.namespace)
+        if self.database_url is None:
+            filled["database_url"] = addresses.postgres
+        if self.weaviate_url is None:
+            filled |= {"weaviate_url": addresses.weaviate, "weaviate_grpc_port": addresses.weaviate_grpc_port}
+        return self.model_copy(update=filled)
+
+    def require_database_url(self) -> str:
+        """The database to use.
+
+        Raises:
+            Unavailable: none is set and no local stack runs.
+        """
+        if self.database_url is None:
+            raise Unavailable(
+                "No database is set. Set PERDURE_DATABASE_URL, or start a local stack with `perdure dev`."
+            )
+        return self.database_url
+
+
+def stack_lock(data_dir: Path) -> FileLock:
+    """Held by the stack that runs in `data_dir`."""
+    return FileLock(data_dir / "lock")
+
+
+async def connect_temporal(settings: Settings) -> Client:
+    """A client with Perdure's data converter, and with tracing if telemetry is on.
+
+    Raises:
+        Unavailable: nobody answers at the address.
+    """
+    config = settings.temporal.to_client_connect_config()
+    config.setdefault("target_host", DEFAULT_ADDRESS)
+    config.setdefault("namespace", DEFAULT_NAMESPACE)
+    try:
+        return await Client.connect(
+            **config, data_converter=pydantic_data_converter, plugins=telemetry.client_plugins()
+        )
+    except RuntimeError as error:
+        raise Unavailable(
+            f"Temporal does not answer at {settings.temporal_address}. Start a local stack with `perdure dev`, or set "
+            "TEMPORAL_ADDRESS.",
+            address=settings.temporal_address,
+        ) from error

@@ -1,0 +1,62 @@
+"""Where the parts of a running stack are, for people, for other programs, and for other commands of the same user."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+FILE_NAME = "running.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Addresses:
+    """Addresses of a usable stack. `weaviate` is none when there is none, and working sets are then degraded."""
+
+    temporal: str
+    """`host:port`"""
+    namespace: str
+    temporal_ui: str | None
+    """None for a Temporal that the stack did not start."""
+    postgres: str
+    """`postgresql+psycopg://…`"""
+    weaviate: str | None
+    """`http://host:port`"""
+    weaviate_grpc_port: int
+
+    def shown(self) -> dict[str, str | None]:
+        """What is told about the stack, by name."""
+        shown = asdict(self)
+        del shown["weaviate_grpc_port"]
+        return shown
+
+    def environment(self) -> dict[str, str]:
+        """The variables that lead another Perdure process to this stack."""
+        return {
+            "TEMPORAL_ADDRESS": self.temporal,
+            "TEMPORAL_NAMESPACE": self.namespace,
+            "PERDURE_DATABASE_URL": self.postgres,
+            "PERDURE_WEAVIATE_URL": self.weaviate or "",
+            "PERDURE_WEAVIATE_GRPC_PORT": str(self.weaviate_grpc_port),
+        }
+
+    def write(self, data_dir: Path) -> None:
+        """Leave the addresses in `data_dir`, for `read`; readable by this user alone."""
+        path = data_dir / FILE_NAME
+        path.touch(0o600)
+        path.write_bytes(_adapter.dump_json(self))
+
+    @classmethod
+    def read(cls, data_dir: Path) -> Addresses | None:
+        """Those of the stack in `data_dir`, or none if it left none; a stack that was killed leaves them."""
+        path = data_dir / FILE_NAME
+        return _adapter.validate_json(path.read_bytes()) if path.exists() else None
+
+    @staticmethod
+    def forget(data_dir: Path) -> None:
+        """Remove what `write` left."""
+        (data_dir / FILE_NAME).unlink(missing_ok=True)
+
+
+_adapter = TypeAdapter(Addresses)

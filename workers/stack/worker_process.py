@@ -1,0 +1,62 @@
+"""A Perdure worker as a process of its own, which can be hurt on purpose."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from workers.stack.part import Part
+
+
+class WorkerProcess(Part):
+    """Usable once it has written a line of JSON with `"ready": true`.
+
+    Args:
+        environment: Added to ours; the `environment()` of a stack's addresses leads the worker to that stack.
+        log: Receives its output, across restarts.
+        module: What `python -m` runs.
+    """
+
+    def __init__(
+        self,
+        *,
+        environment: Mapping[str, str],
+        log: Path,
+        name: str = "Worker",
+        module: str = "workers.worker",
+        start_timeout: timedelta = timedelta(seconds=60),
+    ) -> None:
+        super().__init__(log, start_timeout)
+        self.name = name
+        self._environment, self._module = dict(environment), module
+        self._log_start = 0
+
+    def command(self) -> Sequence[str | Path]:
+        """The present interpreter."""
+        return [sys.executable, "-m", self._module]
+
+    def environment(self) -> Mapping[str, str]:
+        """Also what finds our modules where this process found them."""
+        return {"PYTHONPATH": ":".join(filter(None, sys.path)), **self._environment}
+
+    async def prepare(self) -> None:
+        """Count only what this start writes."""
+        self._log_start = self.log.stat().st_size if self.log.exists() else 0
+
+    async def probe(self) -> None:
+        """Find the line that says ready."""
+        with self.log.open("rb") as log:
+            log.seek(self._log_start)
+            if not any(_says_ready(line) for line in log):
+                raise LookupError("it has not said that it is ready")
+
+
+def _says_ready(line: bytes) -> bool:
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return False
+    return isinstance(value, dict) and value.get("ready") is True

@@ -1,0 +1,110 @@
+"""Traces through OpenTelemetry when `OTEL_*` asks for them, and structured logs on stderr always."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from temporalio.client import Plugin
+    from temporalio.contrib.opentelemetry import ReplaySafeTracerProvider
+
+_provider: ReplaySafeTracerProvider | None = None
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+def enabled() -> bool:
+    """Whether the environment asks for traces: an OTLP endpoint or an exporter is named, and none of them says no."""
+    exporter = os.environ.get("OTEL_TRACES_EXPORTER", "")
+    if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or exporter == "none":
+        return False
+    endpoints = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    return bool(exporter) or any(os.environ.get(name) for name in endpoints)
+
+
+def start(service_name: str) -> bool:
+    """Begin tracing, if `enabled()`: Temporal calls, Postgres statements and spans of our own. Answers whether it did.
+
+    `service_name` is used unless `OTEL_SERVICE_NAME` is set. Call it once, before any client is connected.
+
+    Raises:
+        ValueError: `OTEL_TRACES_EXPORTER` is neither `otlp` nor `console`.
+    """
+    global _provider
+    if not enabled():
+        return False
+    from opentelemetry import trace
+    from opentelemetry.instrumentation.psycopg import PsycopgInstrumentor
+    from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter
+    from temporalio.contrib.opentelemetry import create_tracer_provider
+
+    exporter: SpanExporter
+    match os.environ.get("OTEL_TRACES_EXPORTER") or "otlp":
+        case "console":
+            exporter = ConsoleSpanExporter(out=sys.stderr)
+        case "otlp":
+            from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+            exporter = OTLPSpanExporter()
+        case other:
+            raise ValueError(f"OTEL_TRACES_EXPORTER is {other!r}; use otlp, console or none.")
+    named = {} if os.environ.get("OTEL_SERVICE_NAME") else {SERVICE_NAME: service_name}
+    # Flushed by `stop`: processes that used the SDK leave by `os._exit`, where an exit handler would never run.
+    _provider = create_tracer_provider(resource=Resource.create(named), shutdown_on_exit=False)
+    _provider.add_span_processor(BatchSpanProcessor(exporter))
+    trace.set_tracer_provider(_provider)
+    PsycopgInstrumentor().instrument()
+    return True
+
+
+def stop() -> None:
+    """Send what is still held. Without effect when tracing never began."""
+    if _provider is not None:
+        _provider.shutdown()
+
+
+def client_plugins() -> list[Plugin]:
+    """What a Temporal client needs so that a turn is one trace; nothing while tracing is off."""
+    if _provider is None:
+        return []
+    from temporalio.contrib.opentelemetry import OpenTelemetryPlugin
+
+    return [OpenTelemetryPlugin(add_temporal_spans=True)]
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, message, `extra` fields, and the ids of the current trace."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as one line."""
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
+        if _provider is not None:
+            from opentelemetry import trace
+
+            context = trace.get_current_span().get_span_context()
+            if context.is_valid:
+                line |= {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+def log_to_stderr(level: str, form: Literal["json", "text"]) -> None:
+    """Send all logs of this process to stderr, replacing what was configured before."""
+    handler = logging.StreamHandler(sys.stderr)
+    if form == "json":
+        handler.setFormatter(JsonFormatter())
+    else:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=level, handlers=[handler], force=True)
