@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from perdure.contract import ReadMessages, StartSession
-from perdure.events import Event
+from perdure.events import Event, MessageAdded
 from perdure.message import Message
 from perdure.session import Session
 from perdure.working_set import CompilerConfig, WorkingSet, WorkingSetRef
@@ -136,3 +137,16 @@ class Purge(_Wire):
     """Remove every run of a deleted session's workflow."""
 
     workflow_id: str
+
+
+def completed(events: Sequence[Event], completions: Sequence[Completion]) -> list[Event]:
+    """The events as they are stored and applied: each message with its tokens and its working set."""
+    found = {item.sequence: item for item in completions}
+    return [_complete(event, found[event.sequence]) if event.sequence in found else event for event in events]
+
+
+def _complete(event: Event, completion: Completion) -> Event:
+    assert isinstance(event.data, MessageAdded)
+    message = event.data.message.model_copy(update={"token_count": completion.token_count})
+    data = event.data.model_copy(update={"message": message, "working_set": completion.working_set})
+    return event.model_copy(update={"data": data})

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from activities.commit import Answered, Commit, Committed, Open, Opened, ReadAnswer
+from activities.ingest_batch import CutFile, IndexTarget, StagedFile
+from activities.spans import CorpusState, EmbedderId, Hit, Span
 from perdure.events import Event
 from perdure.working_set import CompilerConfig, WorkingSet
 
@@ -37,16 +39,18 @@ class Tokenizer(Protocol):
 class SessionStore(Protocol):
     """Where sessions live. One call is one transaction; each may be repeated with the same arguments."""
 
-    async def open(self, request: Open) -> Opened | None:
-        """Create or take over a session; none when it is unknown and `restore_only` was asked for.
+    async def open(self, request: Open) -> Opened:
+        """Create a session, or take over one that is known; a deleted one's tombstone has the status `deleted`.
 
         Raises:
-            SessionDeleted: a tombstone stands in its place.
+            SessionNotFound: it is unknown, and `restore_only` was asked for.
             CapacityExceeded: the tenant's active sessions are used up; nothing was written.
         """
         ...
 
-    async def commit(self, request: Commit, completed: Sequence[Event], working_sets: Mapping[str, WorkingSet]) -> Committed:
+    async def commit(
+        self, request: Commit, completed: Sequence[Event], working_sets: Mapping[str, WorkingSet]
+    ) -> Committed:
         """Store `completed` (the request's events, completed) and the working sets by message id.
 
         Raises:
@@ -57,4 +61,153 @@ class SessionStore(Protocol):
 
     async def read_answer(self, request: ReadAnswer) -> Answered:
         """The events of a command, with the working sets of their messages if asked for."""
+        ...
+
+
+class Embedder(Protocol):
+    """Turns text into vectors."""
+
+    @property
+    def id(self) -> EmbedderId:
+        """Which embedder this is."""
+        ...
+
+    @property
+    def limit(self) -> int:
+        """Tokens of a text that it reads; the rest is not seen."""
+        ...
+
+    async def embed(self, texts: Sequence[str]) -> list[bytes]:
+        """A float32 little-endian vector of length 1 for each text. It fails rather than make one up."""
+        ...
+
+    def sizes(self, lines: Sequence[str]) -> list[int]:
+        """Tokens of each line."""
+        ...
+
+
+class SpanIndex(Protocol):
+    """Finds spans. An `index` is the part that one corpus has, by the name its corpus gives."""
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """What a manifest says of it."""
+        ...
+
+    async def search_vector(self, index: str, vector: bytes, limit: int) -> list[Hit]:
+        """The nearest spans, nearest first.
+
+        Raises:
+            IndexUnavailable: it is down, late, or has no such index.
+        """
+        ...
+
+    async def search_text(self, index: str, terms: Sequence[str], limit: int) -> list[Hit]:
+        """The best spans by BM25 over any of the terms.
+
+        Raises:
+            IndexUnavailable: as `search_vector`.
+        """
+        ...
+
+    async def prepare(self, index: str) -> None:
+        """Make `index` if there is none."""
+        ...
+
+    async def put(self, index: str, spans: Sequence[Span]) -> None:
+        """Store the spans, over those of the same id."""
+        ...
+
+    async def remove(self, index: str, span_ids: Sequence[str]) -> None:
+        """Remove spans; unknown ids are no error."""
+        ...
+
+    async def drop(self, index: str) -> None:
+        """Remove the whole of `index`, if there is one."""
+        ...
+
+
+class CorpusReader(Protocol):
+    """What the compiler reads of corpora. A version shows the same spans for ever, until they are purged."""
+
+    async def state(self, tenant: str, corpus: str) -> CorpusState | None:
+        """The corpus as of now; none when it is unknown."""
+        ...
+
+    async def spans(self, tenant: str, corpus: str, version: int, span_ids: Sequence[str]) -> list[Span]:
+        """Those of `span_ids` that the version has, in any order."""
+        ...
+
+    async def search_text(self, tenant: str, corpus: str, version: int, terms: Sequence[str], limit: int) -> list[Hit]:
+        """The best spans of the version by full-text search over any of the terms; ties by path and line."""
+        ...
+
+
+class CorpusStore(CorpusReader, Protocol):
+    """Where ingest writes. One call is one transaction; each may be repeated with the same arguments."""
+
+    async def stage(self, tenant: str, corpus: str, upload_id: str, first: int, files: Sequence[tuple[str, str]]) -> None:
+        """Keep `(path, content)` for an ingest, numbered from `first`."""
+        ...
+
+    async def begin(self, tenant: str, corpus: str, upload_id: str, embedder: EmbedderId, chunking: str) -> tuple[int, int]:
+        """Create the corpus if need be; the version to be made, and how many files wait.
+
+        Raises:
+            InvalidRequest: the corpus was made with another embedder or chunking.
+        """
+        ...
+
+    async def staged(
+        self, tenant: str, corpus: str, upload_id: str, version: int, after: int, limit: int
+    ) -> list[StagedFile]:
+        """The next files, of those numbered over `after`."""
+        ...
+
+    async def commit(self, tenant: str, corpus: str, version: int, files: Sequence[CutFile]) -> None:
+        """Store the files as of `version`, which nobody sees before `publish`."""
+        ...
+
+    async def publish(self, tenant: str, corpus: str, version: int, upload_id: str) -> int:
+        """Let readers see `version` if it changed anything, and drop the upload; the version they see now."""
+        ...
+
+    async def index_target(self, tenant: str, corpus: str, fresh: str) -> IndexTarget:
+        """The corpus's index, which is `fresh` if it had none.
+
+        Raises:
+            CorpusNotFound: there is no such corpus.
+        """
+        ...
+
+    async def unindexed(self, tenant: str, corpus: str, limit: int) -> list[Span]:
+        """Spans that the index lacks."""
+        ...
+
+    async def live(self, tenant: str, corpus: str, after: str, limit: int) -> list[Span]:
+        """All spans by id, of those over `after`."""
+        ...
+
+    async def mark_indexed(self, tenant: str, corpus: str, span_ids: Sequence[str]) -> None:
+        """The index holds these now."""
+        ...
+
+    async def note_indexed(self, tenant: str, corpus: str) -> bool:
+        """Whether the index holds the version that readers see; if so, they may use it."""
+        ...
+
+    async def switch_index(self, tenant: str, corpus: str, index: str) -> None:
+        """`index` holds everything and serves from now on."""
+        ...
+
+    async def removed(self, tenant: str, corpus: str, limit: int) -> list[str]:
+        """Spans that the index holds and no reader sees any more."""
+        ...
+
+    async def mark_removed(self, tenant: str, corpus: str, span_ids: Sequence[str]) -> None:
+        """The index holds these no more."""
+        ...
+
+    async def purge(self, tenant: str, corpus: str) -> None:
+        """Delete spans that the version before the present one lacked already."""
         ...

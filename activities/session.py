@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
 
 from activities.commit import (
     Answered,
@@ -18,13 +17,15 @@ from activities.commit import (
     Opened,
     ReadAnswer,
     ReadPage,
+    completed,
 )
 from activities.ports import Compiler, SessionStore, Tokenizer
 from perdure.contract import MessagePage, Replay
 from perdure.errors import PerdureError
-from perdure.events import Event, MessageAdded
+from perdure.events import MessageAdded
 from perdure.history import line_of
 from perdure.reader import Reader
+from perdure.wire import refusal
 from perdure.working_set import WorkingSet, WorkingSetRef, context_hash
 
 COMMITS = (
@@ -50,7 +51,7 @@ PAGE_BYTES = 512 * 1024
 class SessionActivities:
     """The session's way to Postgres and to the compiler."""
 
-    def __init__(self, store: SessionStore, reader: Reader, compiler: Compiler, count_tokens: Tokenizer) -> None:
+    def __init__(self, store: SessionStore, reader: Reader, compiler: Compiler | None, count_tokens: Tokenizer) -> None:
         self._store = store
         self._reader = reader
         self._compiler = compiler
@@ -67,7 +68,7 @@ class SessionActivities:
         ]
 
     @activity.defn
-    async def open_session(self, request: Open) -> Opened | None:
+    async def open_session(self, request: Open) -> Opened:
         try:
             return await self._store.open(request)
         except PerdureError as error:
@@ -117,6 +118,7 @@ class SessionActivities:
 
     async def _compile(self, request: Commit, item: Compile) -> WorkingSet:
         assert request.corpus is not None
+        assert self._compiler is not None
         try:
             return await self._compiler.compile(
                 tenant=request.tenant,
@@ -135,19 +137,6 @@ class SessionActivities:
             token_count=self._count(line_of(added.message)),
             working_set=reference(working_set) if working_set else None,
         )
-
-
-def completed(events: Sequence[Event], completions: Sequence[Completion]) -> list[Event]:
-    """The events as they are stored and applied: each message with its tokens and its working set."""
-    found = {item.sequence: item for item in completions}
-    return [_complete(event, found[event.sequence]) if event.sequence in found else event for event in events]
-
-
-def _complete(event: Event, completion: Completion) -> Event:
-    assert isinstance(event.data, MessageAdded)
-    message = event.data.message.model_copy(update={"token_count": completion.token_count})
-    data = event.data.model_copy(update={"message": message, "working_set": completion.working_set})
-    return event.model_copy(update={"data": data})
 
 
 def reference(working_set: WorkingSet) -> WorkingSetRef:
@@ -175,8 +164,3 @@ def empty(query: str, reason: str) -> WorkingSet:
         degraded_reason=reason,
         manifest={},
     )
-
-
-def refusal(error: PerdureError) -> ApplicationError:
-    """The failure under which a named error crosses the wire."""
-    return ApplicationError(error.message, error.details, type=error.code, non_retryable=True)

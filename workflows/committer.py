@@ -12,13 +12,13 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.commit import FENCED, Answered, Commit, Committed, Compile, Owner, ReadAnswer
-    from activities.session import completed
+    from activities.commit import FENCED, Answered, Commit, Committed, Compile, Owner, ReadAnswer, completed
     from perdure.contract import AddUserMessage, Handlers
-    from perdure.errors import PerdureError, from_wire
+    from perdure.errors import PerdureError
     from perdure.events import Event, MessageAdded
     from perdure.message import text_of
     from perdure.session import Session, SessionConfig
+    from perdure.wire import refusal
     from perdure.working_set import WorkingSet
     from workflows.core.command import Command, Expire, RecordError
     from workflows.core.decide import compiler_config, conflict, decide, receipt_of
@@ -33,9 +33,7 @@ RETRY = RetryPolicy(
 
 _ACTIVITY_OF = {
     Handlers.ADD_USER_MESSAGE: "record_user_message",
-    Handlers.SIGNAL_USER_MESSAGE: "record_user_message",
     Handlers.ADD_ASSISTANT_MESSAGE: "record_assistant_message",
-    Handlers.SIGNAL_ASSISTANT_MESSAGE: "record_assistant_message",
     Handlers.ADD_MESSAGE: "record_message",
     Handlers.UPDATE_SESSION: "update_session",
     Handlers.SUSPEND: "suspend_session",
@@ -68,8 +66,8 @@ class _Entry:
 class Committer:
     """Decides commands in order, stores their events in one activity, and only then moves the state.
 
-    The events of all commands that wait go into one transaction (group commit). An attempt that died after its commit is
-    noticed by the next one, which first takes the events that it lacks.
+    The events of all commands that wait go into one transaction (group commit). An attempt that died after its commit
+    is noticed by the next one, which first takes the events that it lacks.
     """
 
     def __init__(self, state: SessionState, owner: Owner) -> None:
@@ -251,17 +249,6 @@ def _compiles(config: SessionConfig, command: Command | Expire | RecordError, ma
         for event in made
         if isinstance(event.data, MessageAdded)
     ]
-
-
-def refusal(error: PerdureError) -> ApplicationError:
-    """The failure under which a named error crosses the wire; a busy session's may be sent again."""
-    return ApplicationError(error.message, error.details, type=error.code, non_retryable=not error.retryable)
-
-
-def named(error: ApplicationError) -> PerdureError:
-    """The named error behind a failure that crossed the wire."""
-    details = error.details[0] if error.details and isinstance(error.details[0], dict) else {}
-    return from_wire(error.type, error.message, details)
 
 
 def _activity_name(commands: list[Command | Expire | RecordError]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+
 from temporalio.common import SearchAttributeKey, SearchAttributeUpdate, TypedSearchAttributes
 
 from perdure.contract import (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, NoReturn, TypeVar
 
@@ -41,8 +41,9 @@ with workflow.unsafe.imports_passed_through():
     from perdure.ids import workflow_id
     from perdure.replay import turns_of
     from perdure.session import Session
+    from perdure.wire import named, refusal
     from workflows.carry import Carry, SessionInput, restored
-    from workflows.committer import ATTEMPT, RETRY, Committer, Outcome, named, refusal
+    from workflows.committer import ATTEMPT, RETRY, Committer, Outcome
     from workflows.core.command import Command, Expire, RecordError, command_of
     from workflows.core.decide import decide, receipt_of
     from workflows.core.state import RECEIPTS, WINDOW_MESSAGES, SessionState
@@ -80,7 +81,7 @@ class SessionWorkflow:
             workflow.set_current_details(details(carry.state))
 
     @workflow.run
-    async def run(self, raw: RawValue = NOTHING) -> None:
+    async def run(self, _raw: RawValue = NOTHING) -> None:
         if self._committer is None and self._refused is None:
             await self._open()
         while not self._ended:
@@ -101,10 +102,8 @@ class SessionWorkflow:
         try:
             opened = await workflow.execute_local_activity(
                 "open_session",
-                Open(
-                    start=start, owner=owner, at=workflow.now(), window_messages=WINDOW_MESSAGES, receipts=RECEIPTS
-                ),
-                result_type=Opened | None,
+                Open(start=start, owner=owner, at=workflow.now(), window_messages=WINDOW_MESSAGES, receipts=RECEIPTS),
+                result_type=Opened,
                 start_to_close_timeout=ATTEMPT,
                 retry_policy=RETRY,
             )
@@ -113,9 +112,6 @@ class SessionWorkflow:
             if not isinstance(cause, ApplicationError):
                 raise
             self._refused = named(cause)
-            return
-        if opened is None:
-            self._refused = SessionNotFound(session_id=start.session_id)
             return
         self._committer = Committer(restored(opened), owner)
         self._show()
@@ -160,7 +156,7 @@ class SessionWorkflow:
                 lambda: self._ended or self._due_to_roll or self._timer != armed,
                 timeout=max(left, timedelta(milliseconds=1)),
             )
-        except asyncio.TimeoutError:
+        except TimeoutError:
             if not self._committer.idle or workflow.now() < self._active_at + self._timer[1]:
                 return
             if armed[0] == "archived":
@@ -208,15 +204,13 @@ class SessionWorkflow:
 
     async def _purge(self) -> None:
         start = self._input
-        try:
+        with suppress(WorkflowAlreadyStartedError):  # one that runs already removes this run as well
             await workflow.start_child_workflow(
                 PURGE_WORKFLOW,
                 Purge(workflow_id=workflow_id(start.tenant, start.session_id)),
                 id=f"purge:{start.tenant}:{start.session_id}",
                 parent_close_policy=workflow.ParentClosePolicy.ABANDON,
             )
-        except WorkflowAlreadyStartedError:
-            pass  # it removes this run as well
 
     def _show(self) -> None:
         """Keep Temporal's UI true. Details cost no event; the others are upserted when they differ, bar the counts."""
@@ -230,7 +224,7 @@ class SessionWorkflow:
     # Commands
 
     async def _execute(self, name: str, model: type[R], raw: RawValue, *, answered: bool = True) -> Outcome:
-        """Parse, commit, answer. Nothing but an `ApplicationError` leaves a handler: all else would stop the workflow."""
+        """Parse, commit, answer. Only an `ApplicationError` may leave a handler: all else would stop the workflow."""
         try:
             body = parse(model, _json(raw))
             if isinstance(body, AddUserMessage) and not answered:
@@ -386,7 +380,7 @@ class SessionWorkflow:
         await self._receive(Handlers.ADD_ASSISTANT_MESSAGE, AddAssistantMessage, raw)
 
     @workflow.signal(description="Move the idle deadline; nothing is recorded.")
-    def touch(self, raw: RawValue = NOTHING) -> None:
+    def touch(self, _raw: RawValue = NOTHING) -> None:
         self._active_at = workflow.now()
 
     async def _receive(self, name: str, model: type[R], raw: RawValue) -> None:

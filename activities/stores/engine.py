@@ -12,7 +12,7 @@ def engine_of(database_url: str, *, pool_size: int = 16) -> AsyncEngine:
         database_url,
         pool_size=pool_size,
         max_overflow=0,
-        pool_pre_ping=False,  # a dead connection fails the attempt, and the activity is retried: cheaper than a ping a turn
+        pool_pre_ping=False,  # a dead connection fails one attempt, which is retried: cheaper than a ping a turn
         json_serializer=lambda value: to_json(value).decode(),
         json_deserializer=from_json,
         connect_args={"connect_timeout": 5, "prepare_threshold": 2},

@@ -26,7 +26,7 @@ from activities.commit import (
 )
 from activities.stores.session_rows import event_of, event_row, message_row, session_of
 from activities.stores.tables import events, messages, sessions, tenants, working_sets
-from perdure.errors import CapacityExceeded
+from perdure.errors import CapacityExceeded, SessionNotFound
 from perdure.events import Event, MessageAdded, SessionCreated
 from perdure.session import Session
 from perdure.working_set import WorkingSet
@@ -41,14 +41,16 @@ class PostgresSessionStore:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def open(self, request: Open) -> Opened | None:
+    async def open(self, request: Open) -> Opened:
         start = request.start
         async with self._engine.begin() as connection:
             await connection.execute(upsert(tenants).values(tenant=start.tenant).on_conflict_do_nothing())
             where = _is(sessions, start.tenant, start.session_id)
             found = (await connection.execute(select(sessions).where(where).with_for_update())).mappings().one_or_none()
             if found is None:
-                return None if start.restore_only else await self._create(connection, request)
+                if start.restore_only:
+                    raise SessionNotFound(session_id=start.session_id)
+                return await self._create(connection, request)
             if found["owner"] != request.owner.run_id:
                 if found["owner_started_at"] > request.owner.started_at:
                     raise fenced(request.owner)
@@ -199,7 +201,9 @@ class PostgresSessionStore:
         ids = {event.data.message.message_id for event in request.events if isinstance(event.data, MessageAdded)}
         async with self._engine.connect() as connection:
             rows = await connection.execute(
-                select(events.c.key, func.min(events.c.body_hash), func.min(events.c.sequence), func.max(events.c.sequence))
+                select(
+                    events.c.key, func.min(events.c.body_hash), func.min(events.c.sequence), func.max(events.c.sequence)
+                )
                 .where(_is(events, request.tenant, request.session_id), events.c.key.in_(keys))
                 .group_by(events.c.key)
             )
@@ -253,10 +257,11 @@ async def _admit(connection: AsyncConnection, tenant: str) -> None:
     )
     if current >= limit:
         raise CapacityExceeded(
-            f"Maximum session capacity reached ({current}/{limit}). Cannot create new session.", current=current, max=limit
+            f"Maximum session capacity reached ({current}/{limit}). Cannot create new session.",
+            current=current,
+            max=limit,
         )
 
 
 def _is(table: Any, tenant: str, session_id: str) -> Any:
     return and_(table.c.tenant == tenant, table.c.session_id == session_id)
-

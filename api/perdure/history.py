@@ -37,8 +37,8 @@ def render(
         messages: in ascending order.
         max_tokens: no limit when none.
         complete: whether `messages` are all there are.
-        count: counts tokens. When it is `estimate`, separators are free and every line is counted by it; otherwise the
-            messages' stored `token_count` is used, a separator costs one token, and `count` is only asked to cut the newest.
+        count: counts tokens. When it is `estimate`, separators are free and every line is counted by it; otherwise
+            the stored `token_count` is used, a separator costs one token, and `count` is only asked to cut the newest.
     """
     if max_tokens is None:
         return History(text=SEPARATOR.join(map(line_of, messages)), messages=list(messages), complete=complete)

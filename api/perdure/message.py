@@ -120,10 +120,7 @@ def check_content(content: Content, limit_bytes: int = MAX_CONTENT_BYTES) -> Non
     """
     if not content or (isinstance(content, str) and not content.strip()):
         raise InvalidMessage("Message content is empty. Send at least one character that is not white space.")
-    if isinstance(content, str):
-        size = len(_utf8(content, "content"))
-    else:
-        size = len(_json(content, "content"))
+    size = len(_utf8(content, "content") if isinstance(content, str) else _json(content, "content"))
     if size > limit_bytes:
         raise PayloadTooLarge(
             f"Message content has {size} bytes; the limit is {limit_bytes}. Split it, or store it elsewhere and send a "

@@ -60,8 +60,8 @@ class WorkingSet(Result):
     """The text compiled for one user message.
 
     `context_hash` is the SHA-256 of `text` in UTF-8, in lower-case hex. `tokens_used` counts `text` as rendered, with
-    the manifest's tokenizer, and never exceeds the budget. `degraded` is true when a part of retrieval was down or late;
-    `degraded_reason` says which. `manifest` tells what was really used.
+    the manifest's tokenizer, and never exceeds the budget. `degraded` is true when a part of retrieval was down or
+    late; `degraded_reason` says which. `manifest` tells what was really used.
     """
 
     text: str

@@ -76,9 +76,7 @@ def decide(state: SessionState, command: Command | Expire | RecordError) -> list
             _check_head(session, body.expected_head)
             if isinstance(body, AddUserMessage) and body.retrieval:
                 compiler_config(session.config, body.retrieval)
-            new = NewMessage(
-                role=_role(body), content=body.content, message_id=command.key, metadata=body.metadata
-            )
+            new = NewMessage(role=_role(body), content=body.content, message_id=command.key, metadata=body.metadata)
             return list(_messages(session, [new], command.at))
         case UpdateSession() as body:
             return _update(session, body, command.at)

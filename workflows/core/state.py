@@ -8,8 +8,17 @@ from typing import assert_never
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import to_json
 
-from perdure.events import ErrorRecorded, Event, MessageAdded, SessionCreated
-from perdure.events import SessionArchived, SessionDeleted, SessionResumed, SessionSuspended, SessionUpdated
+from perdure.events import (
+    ErrorRecorded,
+    Event,
+    MessageAdded,
+    SessionArchived,
+    SessionCreated,
+    SessionDeleted,
+    SessionResumed,
+    SessionSuspended,
+    SessionUpdated,
+)
 from perdure.message import Message
 from perdure.session import Session
 from perdure.working_set import WorkingSetRef

@@ -1,0 +1,87 @@
+"""The worker process: builds everything from the settings, polls, and leaves in order on SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import uvloop
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from activities.purge import PurgeActivities
+from activities.session import SessionActivities
+from activities.stores.engine import engine_of
+from activities.stores.session_reader import PostgresReader
+from activities.stores.session_store import PostgresSessionStore
+from activities.tokens import count
+from workers import telemetry
+from workers.settings import Settings, connect_temporal
+from workflows.purge import PurgeSession
+from workflows.session import SessionWorkflow
+
+logger = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def running_worker(settings: Settings, client: Client) -> AsyncIterator[Worker]:
+    """A worker that polls `settings.task_queue`, with its stores; all closed in order at the end."""
+    async with AsyncExitStack() as resources:
+        engine = engine_of(settings.require_database_url())
+        resources.push_async_callback(engine.dispose)
+        sessions = SessionActivities(PostgresSessionStore(engine), PostgresReader(engine), None, count)
+        worker = Worker(
+            client,
+            task_queue=settings.task_queue,
+            workflows=[SessionWorkflow, PurgeSession],
+            activities=[*sessions.all(), PurgeActivities(client).purge_runs],
+            max_cached_workflows=settings.max_cached_workflows,
+            max_concurrent_local_activities=settings.max_concurrent_local_activities,
+            # A killed worker's sessions move to another one within this time, at the price of a replay.
+            sticky_queue_schedule_to_start_timeout=settings.sticky_timeout,
+            graceful_shutdown_timeout=settings.graceful_shutdown_timeout,
+        )
+        await resources.enter_async_context(worker)
+        yield worker
+
+
+async def run(settings: Settings) -> None:
+    """Poll until SIGTERM or SIGINT; one JSON line on stdout says when the worker is ready."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    client = await connect_temporal(settings)
+    async with running_worker(settings, client):
+        print(json.dumps({"ready": True, "pid": os.getpid(), "task_queue": settings.task_queue}), flush=True)
+        await stopped.wait()
+        logger.info("stopping")
+
+
+def main() -> None:
+    """`python -m workers.worker`."""
+    settings = Settings.load()
+    telemetry.log_to_stderr(settings.log_level, settings.log_format)
+    telemetry.start("perdure-worker")
+    code = 0
+    try:
+        uvloop.run(run(settings))
+    except Exception:
+        logger.exception("the worker stopped")
+        code = 1
+    finally:
+        telemetry.stop()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    # The SDK's threads can abort the interpreter while it shuts down: https://github.com/temporalio/sdk-python/issues/300
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()
