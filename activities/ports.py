@@ -146,11 +146,15 @@ class CorpusReader(Protocol):
 class CorpusStore(CorpusReader, Protocol):
     """Where ingest writes. One call is one transaction; each may be repeated with the same arguments."""
 
-    async def stage(self, tenant: str, corpus: str, upload_id: str, first: int, files: Sequence[tuple[str, str]]) -> None:
+    async def stage(
+        self, tenant: str, corpus: str, upload_id: str, first: int, files: Sequence[tuple[str, str]]
+    ) -> None:
         """Keep `(path, content)` for an ingest, numbered from `first`."""
         ...
 
-    async def begin(self, tenant: str, corpus: str, upload_id: str, embedder: EmbedderId, chunking: str) -> tuple[int, int]:
+    async def begin(
+        self, tenant: str, corpus: str, upload_id: str, embedder: EmbedderId, chunking: str
+    ) -> tuple[int, int]:
         """Create the corpus if need be; the version to be made, and how many files wait.
 
         Raises:

@@ -1,0 +1,155 @@
+"""Compiles working sets: retrieval, fusion, diversity, packing, and a manifest of how it was done."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib import metadata
+from typing import Any
+
+from activities import tokens
+from activities.breaker import Breaker
+from activities.explain import Explain
+from activities.fusion import RANK_CONSTANT, by_score, diversify, fuse
+from activities.packing import Packed, pack
+from activities.ports import CorpusReader, Embedder, SpanIndex
+from activities.retrieval import Found, Retrieval
+from activities.spans import CorpusState
+from perdure.errors import CorpusNotFound
+from perdure.working_set import Citation, CompilerConfig, WorkingSet, WorkingSetSpan, context_hash
+
+_FULL_TEXT = {"engine": "postgres", "kind": "full-text", "configuration": "english"}
+
+
+class WorkingSetCompiler:
+    """`activities.ports.Compiler`. The same query, config and corpus version give the same text and hash.
+
+    Without an index, or while it is down, late or behind, Postgres full-text search is the only leg, and the set says
+    `degraded`. Keeps up to `cached_spans` spans in memory, some 4 KB each.
+    """
+
+    def __init__(
+        self,
+        corpora: CorpusReader,
+        index: SpanIndex | None,
+        embedder: Embedder,
+        *,
+        breaker: Breaker | None = None,
+        cached_spans: int = 8192,
+    ) -> None:
+        self._corpora = corpora
+        self._index = index
+        self._embedder = embedder
+        self._retrieval = Retrieval(corpora, index, embedder, breaker or Breaker(), cached_spans)
+        self._program_version = _program_version()
+
+    async def compile(
+        self, *, tenant: str, corpus: str, query: str, config: CompilerConfig, explain: bool = False
+    ) -> WorkingSet:
+        log = Explain(query)
+        state = await self._corpora.state(tenant, corpus)
+        if state is None:
+            raise CorpusNotFound(f"Corpus not found: {corpus}", corpus=corpus)
+        found = Found([], [])
+        if state.version > 0 and config.token_budget > 0:
+            found = await self._retrieval.find(tenant, corpus, state, query, config, log)
+        packed, scores = choose(found, config, log)
+        with log.timed("build_context"):
+            manifest = self._manifest(corpus, state, query, config, found, packed)
+            spans, citations = _cited(packed, scores)
+            digest = context_hash(packed.text)
+        return WorkingSet(
+            text=packed.text,
+            spans=spans,
+            citations=citations,
+            tokens_used=packed.tokens_used,
+            query=query,
+            context_hash=digest,
+            compilation_time_ms=log.total_ms(),
+            degraded=found.degraded is not None,
+            degraded_reason=found.degraded,
+            manifest=manifest,
+            explain=log.report(config) if explain else None,
+        )
+
+    def _manifest(
+        self, corpus: str, state: CorpusState, query: str, config: CompilerConfig, found: Found, packed: Packed
+    ) -> dict[str, Any]:
+        by_index = found.degraded is None and self._index is not None
+        return {
+            "program_version": self._program_version,
+            "corpus": corpus,
+            "corpus_version": state.version,
+            "tokenizer": config.tokenizer,
+            "embedder": {
+                "name": state.embedder.name,
+                "version": state.embedder.version,
+                "dimension": state.embedder.dimension,
+            },
+            "chunking": state.chunking,
+            "index": self._index.parameters if by_index and self._index is not None else _FULL_TEXT,
+            "fusion": {
+                "kind": "reciprocal_rank",
+                "constant": RANK_CONSTANT,
+                "semantic_weight": config.semantic_weight,
+                "lexical_weight": config.lexical_weight,
+            },
+            "config": config.model_dump(mode="json"),
+            "config_hash": hashlib.sha256(config.model_dump_json().encode()).hexdigest(),
+            "query_hash": hashlib.sha256(query.encode()).hexdigest(),
+            "omitted": [span.span_id for span in packed.omitted],
+        }
+
+
+def choose(found: Found, config: CompilerConfig, log: Explain) -> tuple[Packed, dict[str, float]]:
+    """From candidates to text: fused, made diverse if so configured, and packed; and each span's fused score."""
+    log.stage("semantic", found.semantic)
+    log.stage("lexical", found.lexical)
+    with log.timed("fusion"):
+        spans = {scored.span.span_id: scored.span for scored in (*found.semantic, *found.lexical)}
+        legs = ((config.semantic_weight, found.semantic), (config.lexical_weight, found.lexical))
+        scores = fuse((weight, [scored.span.span_id for scored in leg]) for weight, leg in legs)
+        ranked = [spans[span_id] for span_id in by_score(scores, lambda span_id: spans[span_id].place)]
+    log.stage("fused", [(span, scores[span.span_id]) for span in ranked])
+    with log.timed("mmr"):
+        if config.enable_mmr:
+            order = diversify(
+                [scores[span.span_id] for span in ranked], [span.vector for span in ranked], config.mmr_lambda
+            )
+            ranked = [ranked[position] for position in order]
+            log.stage("mmr", [(span, scores[span.span_id]) for span in ranked])
+    with log.timed("packing"):
+        packed = pack(
+            ranked,
+            budget=config.token_budget,
+            max_spans=config.max_spans,
+            order=config.order,
+            encoding=config.tokenizer,
+            count=tokens.count,
+        )
+    by_rank = sorted(packed.chunks, key=lambda chunk: chunk.rank)
+    log.stage("packed", [(chunk.span, scores[chunk.span.span_id]) for chunk in by_rank])
+    log.stage("final", [(chunk.span, scores[chunk.span.span_id]) for chunk in packed.chunks])
+    return packed, scores
+
+
+def _cited(packed: Packed, scores: dict[str, float]) -> tuple[list[WorkingSetSpan], list[Citation]]:
+    spans, citations = [], []
+    for number, chunk in enumerate(packed.chunks, 1):
+        where: dict[str, Any] = {
+            "span_id": chunk.span.span_id,
+            "artifact_id": chunk.span.artifact_id,
+            "path": chunk.span.path,
+            "start_line": chunk.span.start_line,
+            "end_line": chunk.end_line,
+            "rank": chunk.rank,
+        }
+        spans.append(WorkingSetSpan(**where, text=chunk.text, token_count=chunk.tokens, truncated=chunk.truncated))
+        citations.append(Citation(**where, number=number, score=scores[chunk.span.span_id]))
+    return spans, citations
+
+
+def _program_version() -> str:
+    try:
+        return metadata.version("perdure")
+    except metadata.PackageNotFoundError:  # a checkout that is not installed
+        return "unknown"

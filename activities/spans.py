@@ -1,0 +1,81 @@
+"""Spans, hits and corpora as stores give them to the compiler and to ingest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+from uuid import UUID, uuid5
+
+_NAMESPACE = UUID("6f1c4f0e-2d0b-5b6e-9a3c-0d9d5f3f7a11")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A run of whole lines of an artifact. `vector` is float32, little-endian, of length 1 in the Euclidean norm."""
+
+    span_id: str
+    artifact_id: str
+    path: str
+    start_line: int
+    end_line: int
+    text: str
+    token_count: int
+    vector: bytes = field(repr=False)
+    costs: dict[str, int] = field(default_factory=dict, repr=False, compare=False)
+    """Tokens of the rendered chunk by encoding, remembered by packing."""
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """What breaks a tie: path, then line."""
+        return self.path, self.start_line
+
+
+class IndexUnavailable(Exception):
+    """The span index is down, late, or lacks what was asked for."""
+
+
+class Hit(NamedTuple):
+    """A span that a leg found, and the leg's own score; higher is better."""
+
+    span_id: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbedderId:
+    """Which embedder made a vector. Vectors of two are never compared."""
+
+    name: str
+    version: str
+    dimension: int
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.version}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorpusState:
+    """A corpus as of now. `index` names its part of the span index; it holds `indexed_version`, which may be behind."""
+
+    version: int
+    embedder: EmbedderId
+    chunking: str
+    index: str | None
+    indexed_version: int
+
+
+def artifact_id(tenant: str, corpus: str, path: str) -> str:
+    """The artifact's id, a function of where it is; JSON keeps the parts apart."""
+    return _id([tenant, corpus, path])
+
+
+def span_id(corpus: str, path: str, start_line: int, end_line: int, text: str) -> str:
+    """The span's id, a function of where it is and what it says: the same in any store and in any order of ingest."""
+    return _id([corpus, path, start_line, end_line, hashlib.sha256(text.encode()).hexdigest()])
+
+
+def _id(parts: Sequence[str | int]) -> str:
+    return str(uuid5(_NAMESPACE, json.dumps(parts, ensure_ascii=True, separators=(",", ":"))))

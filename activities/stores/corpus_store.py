@@ -1,0 +1,275 @@
+"""The write side of corpora in Postgres: staging, spans by version, and the outbox to the span index."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from sqlalchemy import ColumnElement, FromClause, and_, delete, exists, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.ingest_batch import Action, CutFile, IndexTarget, StagedFile
+from activities.spans import EmbedderId, Span, artifact_id
+from activities.stores.corpus_reader import SPAN_COLUMNS, PostgresCorpusReader, span_of
+from activities.stores.corpus_tables import artifacts, corpora, spans, uploads
+from activities.stores.tables import tenants
+from perdure.errors import CorpusNotFound, InvalidRequest
+
+_LIVE = spans.c.removed_in.is_(None)
+
+
+class PostgresCorpusStore(PostgresCorpusReader):
+    """`activities.ports.CorpusStore` on Postgres. Each call is one transaction and may be repeated."""
+
+    async def stage(
+        self, tenant: str, corpus: str, upload_id: str, first: int, files: Sequence[tuple[str, str]]
+    ) -> None:
+        rows = [
+            {
+                "tenant": tenant,
+                "corpus": corpus,
+                "upload_id": upload_id,
+                "sequence": sequence,
+                "path": path,
+                "content": content,
+                "content_hash": hashlib.sha256(content.encode()).hexdigest(),
+            }
+            for sequence, (path, content) in enumerate(files, first)
+        ]
+        async with self._engine.begin() as connection:
+            await connection.execute(insert(uploads).on_conflict_do_nothing(), rows)
+
+    async def begin(
+        self, tenant: str, corpus: str, upload_id: str, embedder: EmbedderId, chunking: str
+    ) -> tuple[int, int]:
+        async with self._engine.begin() as connection:
+            await connection.execute(insert(tenants).values(tenant=tenant).on_conflict_do_nothing())
+            await connection.execute(
+                insert(corpora)
+                .values(
+                    tenant=tenant,
+                    corpus=corpus,
+                    version=0,
+                    embedder=asdict(embedder),
+                    chunking=chunking,
+                    indexed_version=0,
+                    artifact_count=0,
+                    span_count=0,
+                )
+                .on_conflict_do_nothing()
+            )
+            row = (await connection.execute(select(corpora).where(_is(corpora, tenant, corpus)))).one()
+            used = EmbedderId(**row.embedder)
+            if used != embedder or row.chunking != chunking:
+                raise InvalidRequest(
+                    f"Corpus {corpus} was made with {used} and {row.chunking}; this worker has {embedder} and "
+                    f"{chunking}. Ingest into a new corpus, or run a worker that has them.",
+                    corpus=corpus,
+                    embedder=str(used),
+                    chunking=row.chunking,
+                )
+            staged = select(func.count()).where(_is(uploads, tenant, corpus), uploads.c.upload_id == upload_id)
+            return row.version + 1, (await connection.execute(staged)).scalar_one()
+
+    async def staged(
+        self, tenant: str, corpus: str, upload_id: str, version: int, after: int, limit: int
+    ) -> list[StagedFile]:
+        query = (
+            select(uploads, artifacts.c.content_hash.label("known"), artifacts.c.created_in, artifacts.c.changed_in)
+            .select_from(uploads)
+            .outerjoin(
+                artifacts,
+                and_(_is(artifacts, tenant, corpus), artifacts.c.path == uploads.c.path),
+            )
+            .where(_is(uploads, tenant, corpus), uploads.c.upload_id == upload_id, uploads.c.sequence > after)
+            .order_by(uploads.c.sequence)
+            .limit(limit)
+        )
+        async with self._engine.connect() as connection:
+            return [
+                StagedFile(
+                    sequence=row.sequence,
+                    path=row.path,
+                    content=row.content,
+                    content_hash=row.content_hash,
+                    action=_action(row.known, row.content_hash, row.created_in, row.changed_in, version),
+                    stored=row.known == row.content_hash,
+                )
+                for row in await connection.execute(query)
+            ]
+
+    async def commit(self, tenant: str, corpus: str, version: int, files: Sequence[CutFile]) -> None:
+        async with self._engine.begin() as connection:
+            for cut in files:
+                await _replace(connection, tenant, corpus, version, cut)
+
+    async def publish(self, tenant: str, corpus: str, version: int, upload_id: str) -> int:
+        async with self._engine.begin() as connection:
+            changed = exists().where(_is(artifacts, tenant, corpus), artifacts.c.changed_in == version)
+            live = select(func.count()).where(_is(spans, tenant, corpus), _LIVE).scalar_subquery()
+            held = select(func.count()).where(_is(artifacts, tenant, corpus)).scalar_subquery()
+            await connection.execute(
+                update(corpora)
+                .where(_is(corpora, tenant, corpus), corpora.c.version == version - 1, changed)
+                .values(version=version, span_count=live, artifact_count=held, updated_at=func.now())
+            )
+            await _note_indexed(connection, tenant, corpus)
+            await connection.execute(
+                delete(uploads).where(_is(uploads, tenant, corpus), uploads.c.upload_id == upload_id)
+            )
+            now = await connection.execute(select(corpora.c.version).where(_is(corpora, tenant, corpus)))
+            return int(now.scalar_one())
+
+    async def index_target(self, tenant: str, corpus: str, fresh: str) -> IndexTarget:
+        async with self._engine.begin() as connection:
+            await connection.execute(
+                update(corpora)
+                .where(_is(corpora, tenant, corpus), corpora.c.index_name.is_(None))
+                .values(index_name=fresh)
+            )
+            row = (await connection.execute(select(corpora).where(_is(corpora, tenant, corpus)))).one_or_none()
+            if row is None:
+                raise CorpusNotFound(f"Corpus not found: {corpus}", corpus=corpus)
+            return IndexTarget(index=row.index_name, version=row.version)
+
+    async def unindexed(self, tenant: str, corpus: str, limit: int) -> list[Span]:
+        query = select(*SPAN_COLUMNS).where(_is(spans, tenant, corpus), _LIVE, ~spans.c.indexed).limit(limit)
+        async with self._engine.connect() as connection:
+            return [span_of(row) for row in await connection.execute(query)]
+
+    async def live(self, tenant: str, corpus: str, after: str, limit: int) -> list[Span]:
+        query = (
+            select(*SPAN_COLUMNS)
+            .where(_is(spans, tenant, corpus), _LIVE, spans.c.span_id > after)
+            .order_by(spans.c.span_id)
+            .limit(limit)
+        )
+        async with self._engine.connect() as connection:
+            return [span_of(row) for row in await connection.execute(query)]
+
+    async def mark_indexed(self, tenant: str, corpus: str, span_ids: Sequence[str]) -> None:
+        async with self._engine.begin() as connection:
+            await connection.execute(
+                update(spans)
+                .where(_is(spans, tenant, corpus), _LIVE, spans.c.span_id.in_(span_ids))
+                .values(indexed=True)
+            )
+
+    async def note_indexed(self, tenant: str, corpus: str) -> bool:
+        async with self._engine.begin() as connection:
+            return await _note_indexed(connection, tenant, corpus)
+
+    async def switch_index(self, tenant: str, corpus: str, index: str) -> None:
+        async with self._engine.begin() as connection:
+            await connection.execute(update(spans).where(_is(spans, tenant, corpus), _LIVE).values(indexed=True))
+            await connection.execute(update(corpora).where(_is(corpora, tenant, corpus)).values(index_name=index))
+            await _note_indexed(connection, tenant, corpus)
+
+    async def removed(self, tenant: str, corpus: str, limit: int) -> list[str]:
+        query = (
+            select(spans.c.span_id)
+            .join(corpora, and_(corpora.c.tenant == spans.c.tenant, corpora.c.corpus == spans.c.corpus))
+            .where(
+                _is(spans, tenant, corpus),
+                spans.c.removed_in <= corpora.c.version,
+                spans.c.indexed,
+                ~_back(tenant, corpus),
+            )
+            .limit(limit)
+        )
+        async with self._engine.connect() as connection:
+            return [str(span_id) for span_id in (await connection.execute(query)).scalars()]
+
+    async def mark_removed(self, tenant: str, corpus: str, span_ids: Sequence[str]) -> None:
+        async with self._engine.begin() as connection:
+            await connection.execute(
+                update(spans)
+                .where(_is(spans, tenant, corpus), ~_LIVE, spans.c.span_id.in_(span_ids))
+                .values(indexed=False)
+            )
+
+    async def purge(self, tenant: str, corpus: str) -> None:
+        version = select(corpora.c.version).where(_is(corpora, tenant, corpus)).scalar_subquery()
+        async with self._engine.begin() as connection:
+            await connection.execute(
+                delete(spans).where(
+                    _is(spans, tenant, corpus),
+                    spans.c.removed_in < version,
+                    or_(~spans.c.indexed, _back(tenant, corpus)),
+                )
+            )
+
+
+def _is(table: FromClause, tenant: str, corpus: str) -> ColumnElement[bool]:
+    return and_(table.c.tenant == tenant, table.c.corpus == corpus)
+
+
+def _back(tenant: str, corpus: str) -> ColumnElement[bool]:
+    """Whether a removed span is in the corpus again, so that the index must keep it."""
+    again = spans.alias()
+    return exists().where(_is(again, tenant, corpus), again.c.span_id == spans.c.span_id, again.c.removed_in.is_(None))
+
+
+def _action(known: str | None, now: str, created_in: int | None, changed_in: int | None, version: int) -> Action:
+    if known is None or created_in == version:
+        return "create"
+    return "skip" if known == now and changed_in != version else "update"
+
+
+async def _replace(connection: AsyncConnection, tenant: str, corpus: str, version: int, cut: CutFile) -> None:
+    """Make `cut` the content of its path as of `version`; spans that stay keep their rows."""
+    file = cut.file
+    key = {"tenant": tenant, "corpus": corpus}
+    values = {
+        "content": file.content,
+        "content_hash": file.content_hash,
+        "size_bytes": len(file.content.encode()),
+        "span_count": len(cut.spans),
+        "changed_in": version,
+    }
+    await connection.execute(
+        insert(artifacts)
+        .values(**key, path=file.path, artifact_id=artifact_id(tenant, corpus, file.path), created_in=version, **values)
+        .on_conflict_do_update(index_elements=["tenant", "corpus", "path"], set_=values)
+    )
+    ids = [span.span_id for span in cut.spans]
+    of_file = and_(_is(spans, tenant, corpus), spans.c.path == file.path)
+    await connection.execute(
+        update(spans).where(of_file, _LIVE, spans.c.span_id.not_in(ids)).values(removed_in=version)
+    )
+    # An ingest that was given up may have removed in this version what is back now.
+    await connection.execute(
+        update(spans).where(of_file, spans.c.removed_in == version, spans.c.span_id.in_(ids)).values(removed_in=None)
+    )
+    kept = await connection.execute(select(spans.c.span_id).where(of_file, _LIVE))
+    held = {str(span_id) for span_id in kept.scalars()}
+    fresh = [
+        {
+            **key,
+            "span_id": span.span_id,
+            "added_in": version,
+            "artifact_id": span.artifact_id,
+            "path": span.path,
+            "start_line": span.start_line,
+            "end_line": span.end_line,
+            "text": span.text,
+            "token_count": span.token_count,
+            "vector": span.vector,
+        }
+        for span in cut.spans
+        if span.span_id not in held
+    ]
+    if fresh:
+        await connection.execute(insert(spans), fresh)
+
+
+async def _note_indexed(connection: AsyncConnection, tenant: str, corpus: str) -> bool:
+    """Let the corpus say that its index holds its version, if the outbox is empty; whether it does."""
+    waiting = exists().where(_is(spans, tenant, corpus), _LIVE, ~spans.c.indexed)
+    await connection.execute(
+        update(corpora).where(_is(corpora, tenant, corpus), ~waiting).values(indexed_version=corpora.c.version)
+    )
+    behind = select(corpora.c.indexed_version == corpora.c.version).where(_is(corpora, tenant, corpus))
+    return bool((await connection.execute(behind)).scalar_one())

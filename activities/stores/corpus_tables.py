@@ -1,0 +1,105 @@
+"""The tables of corpora, artifacts, spans and uploads."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Computed,
+    DateTime,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSON, TSVECTOR
+
+from activities.stores.tables import metadata, tenants
+
+SEARCHED_CHARACTERS = 65_536
+"""Of a span's text, for full-text search: a `tsvector` holds a megabyte at most."""
+
+corpora = Table(
+    "corpora",
+    metadata,
+    Column("tenant", Text, ForeignKey(tenants.c.tenant), primary_key=True),
+    Column("corpus", Text, primary_key=True),
+    Column("version", BigInteger, nullable=False, comment="what readers see; spans of the next may be there already"),
+    Column("embedder", JSON, nullable=False),
+    Column("chunking", Text, nullable=False),
+    Column("index_name", Text, comment="name in the span index; another for each rebuild"),
+    Column("indexed_version", BigInteger, nullable=False, comment="what the index holds"),
+    Column("artifact_count", Integer, nullable=False),
+    Column("span_count", Integer, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+
+def _of_corpus() -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(["tenant", "corpus"], [corpora.c.tenant, corpora.c.corpus], ondelete="CASCADE")
+
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("corpus", Text, primary_key=True),
+    Column("path", Text, primary_key=True),
+    Column("artifact_id", Uuid, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("content_hash", Text, nullable=False, comment="SHA-256 of the content's UTF-8 bytes"),
+    Column("size_bytes", Integer, nullable=False),
+    Column("span_count", Integer, nullable=False),
+    Column("created_in", BigInteger, nullable=False, comment="corpus version"),
+    Column("changed_in", BigInteger, nullable=False, comment="corpus version"),
+    _of_corpus(),
+)
+
+spans = Table(
+    "spans",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("corpus", Text, primary_key=True),
+    Column("span_id", Uuid, primary_key=True),
+    Column("added_in", BigInteger, primary_key=True, autoincrement=False, comment="first version that has it"),
+    Column("removed_in", BigInteger, comment="first version that has it no more"),
+    Column("artifact_id", Uuid, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("start_line", Integer, nullable=False),
+    Column("end_line", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("token_count", Integer, nullable=False, comment="cl100k_base"),
+    Column("vector", LargeBinary, nullable=False, comment="float32, little-endian"),
+    Column("indexed", Boolean, nullable=False, server_default=text("false"), comment="the outbox to the span index"),
+    Column(
+        "search",
+        TSVECTOR,
+        Computed(f"to_tsvector('english', path || ' ' || left(text, {SEARCHED_CHARACTERS}))", persisted=True),
+    ),
+    _of_corpus(),
+    Index("ix_spans_path", "tenant", "corpus", "path", postgresql_where=text("removed_in IS NULL")),
+    Index("ix_spans_outbox", "tenant", "corpus", "span_id", postgresql_where=text("NOT indexed")),
+    Index("ix_spans_removed", "tenant", "corpus", "removed_in", postgresql_where=text("removed_in IS NOT NULL")),
+    Index("ix_spans_search", "search", postgresql_using="gin"),
+)
+
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("corpus", Text, primary_key=True),
+    Column("upload_id", Text, primary_key=True),
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    Column("path", Text, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("content_hash", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
