@@ -101,7 +101,7 @@ class Settings(BaseSettings):
     def at(self, addresses: Addresses) -> Self:
         """These settings, with each address that they leave out taken from `addresses`."""
         filled: dict[str, object] = {}
-        if self.temporal.address is None:
+        if not self.temporal.address:
             filled["temporal"] = replace(self.temporal, address=addresses.temporal, namespace=addresses.namespace)
         if self.database_url is None:
             filled["database_url"] = addresses.postgres

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import signal
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self, TypeVar
@@ -40,6 +40,7 @@ class Stack:
         self._temporal: TemporalServer | None = None
         self._postgres: PostgresServer | None = None
         self._weaviate: WeaviateServer | None = None
+        self._added: list[Part] = []
         self._addresses: Addresses | None = None
 
     @property
@@ -59,7 +60,7 @@ class Stack:
 
     @property
     def parts(self) -> list[Part]:
-        """The parts that this stack started."""
+        """The servers that this stack started."""
         return [part for part in (self._temporal, self._postgres, self._weaviate) if part is not None]
 
     @property
@@ -89,10 +90,19 @@ class Stack:
     ) -> None:
         await self._stop()
 
+    async def add(self, part: Part) -> None:
+        """Start a part that needs the servers: it is watched as they are, and ended before them.
+
+        Raises:
+            PartFailed: it did not start.
+        """
+        self._added.append(part)
+        await part.start()
+
     async def watch(self) -> PartFailed:
         """Wait until a part ends by itself, and answer which and why. What its handle does to it does not count."""
         while True:
-            for part in self.parts:
+            for part in [*self.parts, *self._added]:
                 if part.crashed:
                     return part.failure()
             await asyncio.sleep(POLL_SECONDS)
@@ -119,7 +129,7 @@ class Stack:
         chosen = ports.choose(asked, data / "ports.json")
         for old in logs.glob("*.log"):
             old.replace(old.with_suffix(".log.1"))
-        if given.temporal.address is None:
+        if not given.temporal.address:
             self._temporal = TemporalServer(
                 port=chosen["temporal"],
                 ui_port=chosen["temporal_ui"],
@@ -174,12 +184,11 @@ class Stack:
     async def _stop(self) -> None:
         Addresses.forget(self._given.data_dir)
         try:
-            await asyncio.shield(asyncio.gather(*(part.stop() for part in self.parts)))
+            for parts in (self._added, self.parts):
+                await asyncio.gather(*(part.stop() for part in parts))
         finally:
-            for part in self.parts:  # if we were cancelled a second time
-                if part.running:
-                    with contextlib.suppress(ProcessLookupError):
-                        await part.kill()
+            for part in [*self._added, *self.parts]:  # whoever is in a hurry, a second Ctrl-C say, leaves none behind
+                part.send(signal.SIGKILL)
             self._lock.release()
 
 

@@ -1,0 +1,97 @@
+"""The `perdure` command."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
+
+import typer
+
+from perdure.cli.output import FAILED, INTERRUPTED, exit_code, explain
+from perdure.errors import PerdureError
+
+CHECKOUT_COMMANDS = ("corpus", "demo", "dev", "doctor", "migrate", "reindex", "worker")
+"""Not in the published package: they build things, and run from a checkout or the image."""
+
+app = typer.Typer(
+    name="perdure",
+    help="AI conversations that survive: sessions as Temporal workflows, with cited, reproducible context.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def _root(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", is_eager=True)] = False,
+) -> None:
+    if debug:
+        os.environ["PERDURE_DEBUG"] = "1"
+
+
+def _attach_checkout_commands() -> None:
+    # By name: the package must not depend on what is not shipped with it.
+    try:
+        commands = importlib.import_module("workers.commands")
+    except ModuleNotFoundError:
+        for name in CHECKOUT_COMMANDS:
+            app.command(name, help="Runs from a checkout or the image.", context_settings=_ANY)(_needs_checkout)
+    else:
+        commands.attach(app)
+
+
+_ANY = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+def _needs_checkout() -> None:
+    raise PerdureError(
+        "This command runs from a checkout of Perdure, or in its image, with the `server` extra installed; "
+        "the installed package alone has the client and its commands."
+    )
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and answer its exit code. Errors become a sentence on stderr; `--debug` adds a traceback."""
+    os.environ.pop("PERDURE_DEBUG", None)
+    try:
+        app(list(arguments))
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:
+        if os.environ.get("PERDURE_DEBUG"):
+            traceback.print_exc()
+        print(f"Error: {_sentence(error)}", file=sys.stderr)
+        return exit_code(error) if isinstance(error, PerdureError) else FAILED
+    return 0
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, PerdureError):
+        return explain(error)
+    if isinstance(error, ModuleNotFoundError):
+        return f"{error.name} is not installed. Install `perdure[server]`, or run `make .venv` in a checkout."
+    if error.__class__.__name__ == "ValidationError":  # of the settings: each command checks its own input
+        return f"{error}\nCorrect the setting and run the command again."
+    return f"{error or type(error).__name__}\nRun it again as `perdure --debug …` to see where."
+
+
+def main() -> NoReturn:
+    """Entry point of the `perdure` script."""
+    code = run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:
+        pass
+    # A process that used the Temporal SDK can abort while the interpreter is torn down, having succeeded.
+    os._exit(code)
+
+
+_attach_checkout_commands()

@@ -1,0 +1,79 @@
+"""What commands print, and what their errors become: data on stdout, all else on stderr, an exit code for each case."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+from pydantic import TypeAdapter
+
+from perdure.errors import CorpusNotFound, OutcomeUnknown, PerdureError, Refused, SessionNotFound, Unavailable
+
+OK, FAILED, USAGE, NOT_FOUND, UNAVAILABLE, INTERRUPTED = 0, 1, 2, 3, 4, 130
+
+_anything: TypeAdapter[Any] = TypeAdapter(Any)
+
+
+class Format(StrEnum):
+    """How data is printed: for people, or one line of JSON for programs."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+Output = Annotated[Format, typer.Option("--output", "-o", help="Print text for people, or one line of JSON.")]
+"""The option that every command which prints data has."""
+
+
+def show(data: object, output: Format, text: Callable[[], object]) -> None:
+    """Print `data`, models and dataclasses included, as one line of JSON, or else what `text` makes of it.
+
+    `text` answers a string, printed as it is, or anything that rich can render.
+    """
+    if output is Format.JSON:
+        print(json.dumps(_anything.dump_python(data, mode="json"), ensure_ascii=False), flush=True)
+        return
+    rendered = text()
+    if isinstance(rendered, str):
+        print(rendered, flush=True)
+        return
+    from rich.console import Console
+
+    Console().print(rendered)
+
+
+def progress(message: str) -> None:
+    """Tell the person at the terminal, on stderr."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def exit_code(error: PerdureError) -> int:
+    """The exit code of a command that ended with `error`."""
+    match error:
+        case SessionNotFound() | CorpusNotFound():
+            return NOT_FOUND
+        case Unavailable() | OutcomeUnknown():
+            return UNAVAILABLE
+        case _:
+            return FAILED
+
+
+def explain(error: PerdureError) -> str:
+    """The error as a sentence, with what to do next where its message does not say."""
+    match error:
+        case SessionNotFound():
+            return f"{error.message}. `perdure session list` shows those there are."
+        case CorpusNotFound():
+            return f"{error.message}. `perdure corpus list` shows those there are; `perdure corpus ingest` makes one."
+        case OutcomeUnknown():
+            return f"{error.message} Send it again with the same key: it happens once at most."
+        case Refused() | Unavailable():
+            return error.message
+        case _ if error.retryable:
+            return f"{error.message} Try again later."
+        case _:
+            return error.message

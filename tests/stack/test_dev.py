@@ -1,0 +1,149 @@
+"""`perdure dev` as a process: what it prints, what it leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+from temporalio.client import Client
+
+from tests.support.eventually import eventually
+from tests.support.stack import data_dir, stack_environment
+
+WITHIN = 90.0
+
+
+class Dev:
+    """A `perdure dev` process that said that all is usable."""
+
+    def __init__(self, process: asyncio.subprocess.Process, line: bytes) -> None:
+        self.process = process
+        self.addresses: dict[str, str] = json.loads(line)
+        self.family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+
+    async def ended(self) -> tuple[int, str]:
+        """Exit code and the rest of stdout, once the process and all it started are gone."""
+        rest, _ = await asyncio.wait_for(self.process.communicate(), WITHIN)
+        await eventually(self._nobody_left)
+        assert self.process.returncode is not None
+        return self.process.returncode, rest.decode()
+
+    async def _nobody_left(self) -> bool:
+        return not [p for p in self.family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+
+    def server(self, name: str) -> psutil.Process:
+        """The process of the program `name`."""
+        return next(p for p in self.family if name in p.name() and p.ppid() == self.process.pid)
+
+
+async def perdure(folder: Path, *arguments: str, errors: Path | None = None) -> asyncio.subprocess.Process:
+    """Start `perdure` with its data in `folder`."""
+    log = (errors or folder / "stderr").open("wb")
+    with log:
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "perdure.cli", *arguments),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=log,
+            env={**os.environ, **stack_environment(folder), "PYTHONPATH": ":".join(filter(None, sys.path))},
+        )
+
+
+@asynccontextmanager
+async def dev(folder: Path, *, workers: int = 0) -> AsyncIterator[Dev]:
+    """A running `perdure dev` in `folder`, killed afterwards if it still runs."""
+    process = await perdure(folder, "dev", "--workers", str(workers), "--output", "json")
+    assert process.stdout is not None
+    try:
+        line = await asyncio.wait_for(process.stdout.readline(), WITHIN)
+        assert line, (folder / "stderr").read_text()
+        yield Dev(process, line)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+
+async def test_one_line_of_json_leads_to_servers_that_answer() -> None:
+    with data_dir() as folder:
+        async with dev(folder) as running:
+            addresses = running.addresses
+            assert set(addresses) == {"temporal", "namespace", "temporal_ui", "postgres", "weaviate"}
+            client = await Client.connect(addresses["temporal"], namespace=addresses["namespace"])
+            assert (await client.count_workflows("PerdureStatus = 'active'")).count == 0
+            url = addresses["postgres"].replace("+psycopg", "")
+            async with await psycopg.AsyncConnection.connect(url) as connection:
+                found = await connection.execute("SELECT count(*) FROM sessions")
+                assert await found.fetchone() == (0,)
+            running.process.send_signal(signal.SIGTERM)
+            assert await running.ended() == (0, "")
+
+
+async def test_ctrl_c_stops_everything_and_a_restart_keeps_data_and_addresses() -> None:
+    with data_dir() as folder:
+        async with dev(folder) as running:
+            first = running.addresses
+            url = first["postgres"].replace("+psycopg", "")
+            async with await psycopg.AsyncConnection.connect(url) as connection:
+                await connection.execute("INSERT INTO tenants (tenant) VALUES ('kept')")
+            running.process.send_signal(signal.SIGINT)
+            assert (await running.ended())[0] == 0
+        async with dev(folder) as running:
+            assert running.addresses == first
+            async with await psycopg.AsyncConnection.connect(url) as connection:
+                found = await connection.execute("SELECT tenant FROM tenants")
+                assert await found.fetchone() == ("kept",)
+
+
+async def test_kill_minus_nine_leaves_no_process_and_the_folder_usable() -> None:
+    with data_dir() as folder:
+        async with dev(folder) as running:
+            assert len(running.family) > 3
+            running.process.kill()
+            assert (await running.ended())[0] == -signal.SIGKILL
+        async with dev(folder) as running:
+            running.process.send_signal(signal.SIGTERM)
+            assert (await running.ended())[0] == 0
+
+
+@pytest.mark.parametrize(("program", "name"), [("temporal", "Temporal"), ("postgres", "PostgreSQL")])
+async def test_the_end_of_one_part_stops_all_and_is_explained(program: str, name: str) -> None:
+    with data_dir() as folder:
+        async with dev(folder) as running:
+            running.server(program).kill()
+            code, _ = await running.ended()
+            assert code == 1
+            assert f"{name} ended by SIGKILL" in (folder / "stderr").read_text()
+
+
+async def test_two_stacks_run_beside_each_other_but_not_in_one_folder() -> None:
+    with data_dir() as one, data_dir() as other:
+        async with dev(one) as first, dev(other) as second:
+            assert not set(first.addresses.values()) & set(second.addresses.values()) - {"default"}
+            third = await perdure(one, "dev", errors=other / "refused")
+            out, _ = await asyncio.wait_for(third.communicate(), WITHIN)
+            assert (third.returncode, out) == (4, b"")
+            assert "PERDURE_DATA_DIR" in (other / "refused").read_text()
+            for running in (first, second):
+                running.process.send_signal(signal.SIGTERM)
+                assert (await running.ended())[0] == 0
+
+
+async def test_two_workers_run_with_the_stack_and_end_with_it() -> None:
+    with data_dir() as folder:
+        async with dev(folder, workers=2) as running:
+            workers = [p for p in running.family if "workers.worker" in p.cmdline()]
+            assert len(workers) == 2
+            workers[0].kill()
+            code, _ = await running.ended()
+            assert code == 1
+            assert re.search(r"Worker [12] ended by SIGKILL", (folder / "stderr").read_text())

@@ -1,0 +1,63 @@
+"""`perdure migrate`: bring the schema and the search attributes to what this program needs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import typer
+
+from perdure.cli.output import Format, Output, show
+from perdure.errors import Unavailable
+
+if TYPE_CHECKING:
+    from workers.settings import Settings
+
+
+def attach(root: typer.Typer) -> None:
+    """Add the command."""
+    root.command("migrate")(migrate)
+
+
+def migrate(output: Output = Format.TEXT) -> None:
+    """Bring PostgreSQL's schema to its newest version, and register the search attributes with Temporal.
+
+    Safe to repeat, and to run by several processes at once.
+    """
+    from workers.settings import Settings
+
+    settings = Settings.load()
+    version = upgrade(settings.require_database_url())
+    added = asyncio.run(_register(settings))
+    show(
+        {"schema": version, "search_attributes_added": added},
+        output,
+        lambda: f"Schema at {version}. Search attributes added: {', '.join(added) or 'none'}.",
+    )
+
+
+def upgrade(database_url: str) -> str | None:
+    """Bring the schema to its newest version, and answer that version.
+
+    Raises:
+        Unavailable: the database does not answer.
+    """
+    from sqlalchemy.exc import OperationalError
+
+    from activities.stores import migrate as migrations
+
+    try:
+        migrations.upgrade(database_url)
+        return migrations.current_and_head(database_url)[0]
+    except OperationalError as error:
+        raise Unavailable(
+            f"PostgreSQL does not answer: {str(error.orig).strip()}. Check PERDURE_DATABASE_URL, or start a local "
+            "stack with `perdure dev`."
+        ) from error
+
+
+async def _register(settings: Settings) -> list[str]:
+    from workers import search_attributes
+    from workers.settings import connect_temporal
+
+    return await search_attributes.register(await connect_temporal(settings))
