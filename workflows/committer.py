@@ -31,7 +31,7 @@ RETRY = RetryPolicy(
 )
 """A store that is away is waited for, without end: an accepted command is never given up."""
 
-_ACTIVITY_OF = {
+ACTIVITY_OF = {
     Handlers.ADD_USER_MESSAGE: "record_user_message",
     Handlers.ADD_ASSISTANT_MESSAGE: "record_assistant_message",
     Handlers.ADD_MESSAGE: "record_message",
@@ -256,7 +256,7 @@ def _activity_name(commands: list[Command | Expire | RecordError]) -> str:
         return "record_messages"
     match commands[0]:
         case Command(name=name):
-            return _ACTIVITY_OF.get(name, "record_messages")
+            return ACTIVITY_OF.get(name, "record_messages")
         case Expire():
             return "suspend_session"
         case RecordError():

@@ -195,6 +195,8 @@ class SessionWorkflow:
     async def _leave(self) -> None:
         """End the run; what was deleted, or should never have been started, leaves no history behind."""
         deleted = self._committer is not None and self._state.session.status == "deleted"
+        if deleted and self._committer is not None and self._committer.commits == 0:
+            self._refused = SessionDeleted(session_id=self._input.session_id)
         if deleted or isinstance(self._refused, SessionNotFound | SessionDeleted):
             await self._purge()
         if self._committer and self._committer.fenced:
@@ -250,6 +252,8 @@ class SessionWorkflow:
         """Refuse, before anything is in the history, what the state already shows to be refused."""
         try:
             body = parse(model, _json(raw))
+            if self._refused is not None:
+                raise self._refused
             if self._committer is None:
                 return
             if self._used(HARD_LIMIT):

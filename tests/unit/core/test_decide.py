@@ -1,0 +1,145 @@
+"""What each command does to a session, and what is refused."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from perdure.base import Request
+from perdure.contract import (
+    AddAssistantMessage,
+    AddMessages,
+    AddUserMessage,
+    Handlers,
+    Lifecycle,
+    NewMessage,
+    UpdateSession,
+)
+from perdure.errors import (
+    HeadMoved,
+    IdempotencyConflict,
+    InvalidMessage,
+    InvalidRequest,
+    PayloadTooLarge,
+    SessionDeleted,
+)
+from tests.unit.core.test_fold import created, events_of
+from workflows.core.command import Command, Expire, body_hash, command_of
+from workflows.core.decide import decide, receipt_of
+from workflows.core.state import SessionState, apply
+
+AT = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+@pytest.fixture
+def state() -> SessionState:
+    return apply(None, created())
+
+
+def command(name: str, body: Request, key: str = "k") -> Command:
+    return command_of(name, body, key, AT)
+
+
+def after(state: SessionState, *commands: Command | Expire) -> SessionState:
+    for item in commands:
+        for event in events_of(state, item):
+            state = apply(state, event)
+    return state
+
+
+def user(content: str = "Hello", key: str = "k", **fields: object) -> Command:
+    return command(Handlers.ADD_USER_MESSAGE, AddUserMessage.model_validate({"content": content, **fields}), key)
+
+
+def test_a_repeated_key_with_the_same_body_has_a_receipt(state: SessionState) -> None:
+    state = after(state, user("Hello", "k"))
+    assert receipt_of(state, user("Hello", "k")) is not None
+    assert receipt_of(state, user("Hello", "other")) is None
+
+
+def test_a_repeated_key_with_another_body_is_refused(state: SessionState) -> None:
+    state = after(state, user("Hello", "k"))
+    with pytest.raises(IdempotencyConflict) as caught:
+        receipt_of(state, user("Goodbye", "k"))
+    assert caught.value.details == {"key": "k"}
+
+
+def test_a_default_sent_or_left_out_is_the_same_body() -> None:
+    left_out = AddUserMessage(content="a")
+    sent = AddUserMessage(content="a", metadata=None, expected_head=None, retrieval=None)
+    assert body_hash("add_user_message", left_out) == body_hash("add_user_message", sent)
+
+
+def test_clearing_a_field_is_another_body_than_leaving_it() -> None:
+    assert body_hash("update_session", UpdateSession(title=None)) != body_hash("update_session", UpdateSession())
+
+
+def test_an_expected_head_that_moved_is_refused_with_the_head(state: SessionState) -> None:
+    state = after(state, user(key="first"))
+    with pytest.raises(HeadMoved) as caught:
+        decide(state, user(key="second", expected_head="other"))
+    assert caught.value.details["active_message_id"] == "first"
+    assert decide(state, user(key="second", expected_head="first"))
+
+
+def test_a_batch_is_all_or_nothing(state: SessionState) -> None:
+    good, empty = NewMessage(role="user", content="a"), NewMessage(role="user", content=" ")
+    with pytest.raises(InvalidMessage):
+        decide(state, command(Handlers.ADD_MESSAGES, AddMessages(messages=[good, empty])))
+
+
+def test_a_batch_names_its_messages_alike_in_every_retry(state: SessionState) -> None:
+    body = AddMessages(messages=[NewMessage(role="user", content="a"), NewMessage(role="assistant", content="b")])
+    ids = [[e.data.message.message_id for e in events_of(state, command(Handlers.ADD_MESSAGES, body))] for _ in "ab"]  # type: ignore[union-attr]  # every event adds a message
+    assert ids[0] == ids[1]
+    assert len(set(ids[0])) == 2
+
+
+def test_content_over_the_limit_of_the_session_is_refused(state: SessionState) -> None:
+    state = after(state, command(Handlers.UPDATE_SESSION, UpdateSession(config={"max_content_bytes": 10}), "u"))
+    with pytest.raises(PayloadTooLarge) as caught:
+        decide(state, user("12345678901"))
+    assert caught.value.details == {"field": "content", "size_bytes": 11, "limit_bytes": 10}
+
+
+def test_an_unknown_override_of_retrieval_is_refused(state: SessionState) -> None:
+    with pytest.raises(InvalidRequest):
+        decide(state, user(retrieval={"token_budgets": 1}))
+
+
+def test_an_update_merges_config_field_by_field(state: SessionState) -> None:
+    state = after(
+        state,
+        command(Handlers.UPDATE_SESSION, UpdateSession(config={"retrieval": {"token_budget": 10}}), "a"),
+        command(Handlers.UPDATE_SESSION, UpdateSession(config={"corpus": "docs"}), "b"),
+    )
+    assert state.session.config.retrieval.token_budget == 10
+    assert state.session.config.corpus == "docs"
+
+
+def test_idle_suspends_then_archives_and_a_message_revives(state: SessionState) -> None:
+    state = after(state, Expire(at=AT))
+    assert state.session.status == "suspended"
+    state = after(state, Expire(at=AT))
+    assert state.session.status == "archived"
+    assert after(state, Expire(at=AT)) == state
+    assert after(state, user()).session.status == "active"
+
+
+def test_suspend_and_resume_twice_change_nothing_more(state: SessionState) -> None:
+    suspended = after(state, command(Handlers.SUSPEND, Lifecycle(), "a"))
+    assert decide(suspended, command(Handlers.SUSPEND, Lifecycle(), "b")) == []
+    resumed = after(suspended, command(Handlers.RESUME, Lifecycle(), "c"))
+    assert decide(resumed, command(Handlers.RESUME, Lifecycle(), "d")) == []
+
+
+def test_a_deleted_session_keeps_nothing_and_refuses_all(state: SessionState) -> None:
+    delete = command(Handlers.DELETE, Lifecycle(), "d")
+    state = after(state, user(), delete)
+    assert state.session.status == "deleted"
+    assert state.window == ()
+    assert list(state.receipts) == ["d"]
+    with pytest.raises(SessionDeleted):
+        decide(state, command(Handlers.ADD_ASSISTANT_MESSAGE, AddAssistantMessage(content="x"), "e"))
+    assert receipt_of(state, delete) is not None

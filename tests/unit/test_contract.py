@@ -1,0 +1,40 @@
+"""The workflow has the handlers that the contract names, and no others."""
+
+from __future__ import annotations
+
+from temporalio import workflow
+
+from activities.session import COMMITS
+from perdure.contract import SESSION_WORKFLOW, Handlers
+from workflows import committer
+from workflows.session import SessionWorkflow
+
+NAMES = {value for name, value in vars(Handlers).items() if name.isupper()}
+
+
+def definition() -> workflow._Definition:
+    found = workflow._Definition.from_class(SessionWorkflow)
+    assert found is not None
+    return found
+
+
+def test_handlers_are_those_of_the_contract() -> None:
+    found = definition()
+    assert found.name == SESSION_WORKFLOW
+    assert {*found.updates, *found.signals, *found.queries} == NAMES
+
+
+def test_every_handler_is_described_for_the_ui() -> None:
+    found = definition()
+    for handler in (*found.updates.values(), *found.signals.values(), *found.queries.values()):
+        assert handler.description, handler.name
+
+
+def test_every_writing_update_has_a_validator() -> None:
+    reading = {Handlers.READ_MESSAGES, Handlers.READ_REPLAY}
+    without = {name for name, update in definition().updates.items() if update.validator is None}
+    assert without == reading
+
+
+def test_every_commit_is_an_activity_that_a_worker_registers() -> None:
+    assert {*committer.ACTIVITY_OF.values(), "record_messages", "record_error"} < set(COMMITS)

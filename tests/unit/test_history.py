@@ -1,0 +1,71 @@
+"""The conversation as text."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from activities.tokens import count
+from perdure.history import estimate, line_of, render
+from perdure.message import Message, Role
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def message(role: Role, content: str, number: int = 0) -> Message:
+    bare = Message(
+        message_id=str(number), session_id="s", role=role, content=content, sequence_number=number, created_at=AT
+    )
+    return bare.model_copy(update={"token_count": count(line_of(bare))})
+
+
+def talk(*contents: str) -> list[Message]:
+    roles: tuple[Role, Role] = ("user", "assistant")
+    return [message(roles[i % 2], text, i) for i, text in enumerate(contents)]
+
+
+FOUR = talk("Message 1", "Response 1", "Message 2", "Response 2")
+
+
+def test_lines_are_joined_by_a_blank_line() -> None:
+    expected = "User: Hello\n\nAssistant: Hi there!\n\nUser: How are you?"
+    assert render(talk("Hello", "Hi there!", "How are you?")).text == expected
+
+
+def test_an_empty_session_has_an_empty_history() -> None:
+    assert render([], max_tokens=10).text == ""
+
+
+def test_every_role_has_its_name() -> None:
+    assert render([message("system", "S"), message("tool", "T", 1)]).text == "System: S\n\nTool: T"
+
+
+@pytest.mark.parametrize(("limit", "kept"), [(20, 4), (19, 3), (16, 3), (15, 2), (10, 2), (9, 1), (6, 1)])
+def test_the_bytes_rule_keeps_the_newest_that_fit(limit: int, kept: int) -> None:
+    history = render(FOUR, max_tokens=limit, count=estimate)
+    assert history.messages == FOUR[-kept:]
+    assert history.complete == (kept == 4)
+    assert not history.truncated
+
+
+def test_a_newest_message_that_does_not_fit_is_cut_and_flagged() -> None:
+    history = render(FOUR, max_tokens=5, count=estimate)
+    assert history.truncated
+    assert history.text.startswith("Assistant: Response")
+    assert 0 < estimate(history.text) <= 5
+
+
+def test_long_messages_fill_the_limit_from_the_newest() -> None:
+    messages = [message("user", f"Message {i}: " + "A" * 1000, i) for i in range(10)]
+    history = render(messages, max_tokens=1000, count=estimate)
+    assert [m.sequence_number for m in history.messages] == [7, 8, 9]
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), max_size=12), st.integers(1, 200))
+def test_the_text_never_exceeds_the_limit(contents: list[str], limit: int) -> None:
+    history = render(talk(*contents), max_tokens=limit, count=count)
+    assert count(history.text) <= limit or len(history.text) == 1
+    assert bool(history.text) == bool(contents)
