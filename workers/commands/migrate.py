@@ -51,7 +51,7 @@ def upgrade(database_url: str) -> str | None:
         return migrations.current_and_head(database_url)[0]
     except OperationalError as error:
         raise Unavailable(
-            f"PostgreSQL does not answer: {str(error.orig).strip()}. Check PERDURE_DATABASE_URL, or start a local "
+            f"PostgreSQL does not answer: {str(error.orig).strip().splitlines()[0]}. Check PERDURE_DATABASE_URL, or start a local "
             "stack with `perdure dev`."
         ) from error
 

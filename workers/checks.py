@@ -1,0 +1,144 @@
+"""What `perdure doctor` checks: each thing that a session depends on, by a real call."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy.exc import SQLAlchemyError
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+from temporalio.service import RPCError
+
+from activities.embedder import MODEL_SHA256, MiniLm
+from activities.stores.migrate import current_and_head
+from activities.stores.weaviate_index import COLLECTION
+from perdure.errors import PerdureError
+from workers import search_attributes
+from workers.settings import Settings, connect_temporal
+
+TIMEOUT = timedelta(seconds=15)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What one check found. `next_step` says what to do when it is not `ok`."""
+
+    name: str
+    ok: bool
+    detail: str
+    next_step: str | None = None
+
+
+class Problem(Exception):
+    """A check failed, and this is what to do."""
+
+    def __init__(self, detail: str, next_step: str) -> None:
+        super().__init__(detail)
+        self.next_step = next_step
+
+
+async def check_all(settings: Settings) -> list[Finding]:
+    """Run every check at once, each for 15 s at most."""
+    checks = {
+        "temporal": _temporal,
+        "search attributes": _search_attributes,
+        "postgres": _postgres,
+        "weaviate": _weaviate,
+        "embedder": _embedder,
+        "worker": _worker,
+    }
+    return await asyncio.gather(*(_find(name, check, settings) for name, check in checks.items()))
+
+
+async def _find(name: str, check: Callable[[Settings], Awaitable[str]], settings: Settings) -> Finding:
+    try:
+        async with asyncio.timeout(TIMEOUT.total_seconds()):
+            return Finding(name=name, ok=True, detail=await check(settings))
+    except Problem as problem:
+        return Finding(name=name, ok=False, detail=str(problem), next_step=problem.next_step)
+    except PerdureError as error:  # says itself what to do
+        return Finding(name=name, ok=False, detail="unavailable", next_step=error.message)
+    except TimeoutError:
+        seconds = f"{TIMEOUT.total_seconds():g}"
+        return Finding(name=name, ok=False, detail=f"no answer within {seconds} s", next_step="Look at its log.")
+
+
+async def _temporal(settings: Settings) -> str:
+    client = await connect_temporal(settings)
+    try:
+        await client.count_workflows()
+    except RPCError as error:
+        raise Problem(str(error), f"Create the namespace {settings.namespace}, or set TEMPORAL_NAMESPACE.") from error
+    return f"{settings.temporal_address}, namespace {settings.namespace}"
+
+
+async def _search_attributes(settings: Settings) -> str:
+    missing = await search_attributes.missing(await connect_temporal(settings))
+    if missing:
+        raise Problem(f"missing: {', '.join(missing)}", "Run `perdure migrate`.")
+    return f"all {len(search_attributes.SEARCH_ATTRIBUTES)} registered"
+
+
+async def _postgres(settings: Settings) -> str:
+    try:
+        current, head = await asyncio.to_thread(current_and_head, settings.require_database_url())
+    except SQLAlchemyError as error:
+        cause = str(getattr(error, "orig", error)).strip().splitlines()[0]
+        raise Problem(cause, "Check PERDURE_DATABASE_URL, or start a local stack with `perdure dev`.") from error
+    if current != head:
+        raise Problem(f"schema at {current}, this program needs {head}", "Run `perdure migrate`.")
+    return f"schema at {current}"
+
+
+async def _weaviate(settings: Settings) -> str:
+    url = settings.weaviate_url
+    if not url:
+        raise Problem("none: working sets are degraded", "Set PERDURE_WEAVIATE_URL, or start a local stack.")
+    request = urllib.request.Request(f"{url}/v1/schema/{COLLECTION}")
+    if settings.weaviate_api_key:
+        request.add_header("Authorization", f"Bearer {settings.weaviate_api_key.get_secret_value()}")
+    try:
+        answer = json.loads(await asyncio.to_thread(_get, request))
+    except urllib.error.HTTPError as error:
+        if error.code == 404:
+            return f"{url}, collection {COLLECTION} not made yet; the first `perdure corpus ingest` makes it"
+        raise Problem(f"{url}: {error}", "Check PERDURE_WEAVIATE_API_KEY and the server's log.") from error
+    except OSError as error:
+        raise Problem(f"{url}: {error}", "Check PERDURE_WEAVIATE_URL, or start a local stack.") from error
+    return f"{url}, collection {COLLECTION} with vectors {', '.join(answer.get('vectorConfig', {}))}"
+
+
+def _get(request: urllib.request.Request) -> bytes:
+    with urllib.request.urlopen(request, timeout=TIMEOUT.total_seconds()) as answer:
+        content: bytes = answer.read()
+    return content
+
+
+async def _embedder(_: Settings) -> str:
+    model = MiniLm()
+    try:
+        await asyncio.to_thread(model.load)
+    except (OSError, ImportError, RuntimeError) as error:
+        raise Problem(str(error), "Install `perdure[server]` again.") from error
+    return f"{model.id.name}, sha256 {MODEL_SHA256[:12]}…"
+
+
+async def _worker(settings: Settings) -> str:
+    client = await connect_temporal(settings)
+    answer = await client.workflow_service.describe_task_queue(
+        DescribeTaskQueueRequest(
+            namespace=client.namespace,
+            task_queue=TaskQueue(name=settings.task_queue),
+            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+        )
+    )
+    if not answer.pollers:
+        raise Problem(f"nobody polls the task queue {settings.task_queue}", "Start one with `perdure worker`.")
+    return f"{len({poller.identity for poller in answer.pollers})} on the task queue {settings.task_queue}"
