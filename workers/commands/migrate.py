@@ -50,9 +50,9 @@ def upgrade(database_url: str) -> str | None:
         migrations.upgrade(database_url)
         return migrations.current_and_head(database_url)[0]
     except OperationalError as error:
+        cause = str(error.orig).strip().splitlines()[0]
         raise Unavailable(
-            f"PostgreSQL does not answer: {str(error.orig).strip().splitlines()[0]}. Check PERDURE_DATABASE_URL, or start a local "
-            "stack with `perdure dev`."
+            f"PostgreSQL does not answer: {cause}. Check PERDURE_DATABASE_URL, or start a local stack with `perdure dev`."
         ) from error
 
 

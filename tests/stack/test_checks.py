@@ -1,0 +1,38 @@
+"""`perdure doctor` against the real servers, and without them."""
+
+from __future__ import annotations
+
+from temporalio.envconfig import ClientConfigProfile
+
+from tests.support.stack import database
+from workers.checks import check_all
+from workers.settings import Settings
+from workers.stack.stack import Stack
+
+
+async def test_every_server_is_found_and_a_missing_worker_is_named(settings: Settings) -> None:
+    findings = {finding.name: finding for finding in await check_all(settings)}
+    assert {name for name, finding in findings.items() if not finding.ok} == {"worker"}
+    assert findings["worker"].next_step == "Start one with `perdure worker`."
+
+
+async def test_a_database_that_was_never_migrated_is_named_with_the_command_that_helps(stack: Stack) -> None:
+    async with database(stack, "template0") as url:
+        findings = await check_all(stack.settings.model_copy(update={"database_url": url}))
+    (postgres,) = (finding for finding in findings if finding.name == "postgres")
+    assert not postgres.ok
+    assert postgres.next_step == "Run `perdure migrate`."
+
+
+async def test_servers_that_are_away_are_all_named_and_each_line_says_what_to_do(settings: Settings) -> None:
+    nobody = "127.0.0.1:1"
+    away = settings.model_copy(
+        update={
+            "temporal": ClientConfigProfile(address=nobody),
+            "database_url": f"postgresql+psycopg://postgres@{nobody}/perdure",
+            "weaviate_url": f"http://{nobody}",
+        }
+    )
+    findings = {finding.name: finding for finding in await check_all(away)}
+    assert {name for name, finding in findings.items() if finding.ok} == {"embedder"}
+    assert all(finding.next_step for finding in findings.values() if not finding.ok)

@@ -1,0 +1,53 @@
+"""What the `perdure` command answers when something is wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from perdure.cli import run
+from perdure.cli.output import Format, exit_code, explain, show
+from perdure.errors import CorpusNotFound, HeadMoved, OutcomeUnknown, PerdureError, SessionNotFound, Unavailable
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (SessionNotFound(session_id="s"), 3),
+        (CorpusNotFound("Corpus not found: c"), 3),
+        (Unavailable("Nobody answers."), 4),
+        (OutcomeUnknown("No answer in time."), 4),
+        (HeadMoved("The head moved."), 1),
+    ],
+)
+def test_each_kind_of_error_has_its_exit_code_and_a_sentence(error: PerdureError, code: int) -> None:
+    assert exit_code(error) == code
+    assert explain(error).startswith(error.message)
+
+
+def test_an_unknown_option_is_a_usage_error_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["dev", "--no-such-option"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "--no-such-option" in captured.err
+
+
+def test_help_is_data_and_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in ("dev", "doctor", "migrate"))
+
+
+def test_a_setting_that_cannot_be_read_is_named_without_a_traceback(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PERDURE_POSTGRES_PORT", "many")
+    assert run(["doctor"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "postgres_port" in captured.err
+    assert "Traceback" not in captured.err
+
+
+def test_json_is_one_line_with_text_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    show({"title": "line\nbreak é"}, Format.JSON, lambda: "")
+    assert capsys.readouterr().out == '{"title": "line\\nbreak é"}\n'

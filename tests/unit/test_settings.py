@@ -1,0 +1,71 @@
+"""Where settings come from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from perdure.errors import Unavailable
+from workers.settings import Settings, stack_lock
+from workers.stack.addresses import Addresses
+
+ADDRESSES = Addresses(
+    temporal="127.0.0.1:1",
+    namespace="other",
+    temporal_ui=None,
+    postgres="postgresql+psycopg://p@127.0.0.1:2/perdure",
+    weaviate="http://127.0.0.1:3",
+    weaviate_grpc_port=4,
+)
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("PERDURE_DATABASE_URL", "PERDURE_WEAVIATE_URL", "TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TEMPORAL_CONFIG_FILE", str(tmp_path / "none.toml"))
+    monkeypatch.setenv("PERDURE_DATA_DIR", str(tmp_path))
+
+
+def test_temporal_is_read_from_the_variables_of_its_own_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEMPORAL_ADDRESS", "temporal.example:7233")
+    monkeypatch.setenv("TEMPORAL_NAMESPACE", "talks")
+    settings = Settings.load()
+    assert (settings.temporal_address, settings.namespace) == ("temporal.example:7233", "talks")
+
+
+def test_an_empty_variable_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERDURE_DATABASE_URL", "")
+    with pytest.raises(Unavailable, match="PERDURE_DATABASE_URL"):
+        Settings.load().require_database_url()
+
+
+def test_what_the_environment_leaves_out_comes_from_the_stack_that_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PERDURE_WEAVIATE_URL", "http://elsewhere:8080")
+    ADDRESSES.write(tmp_path)
+    lock = stack_lock(tmp_path)
+    assert lock.acquire()
+    settings = Settings.load()
+    lock.release()
+    assert settings.database_url == ADDRESSES.postgres
+    assert (settings.temporal_address, settings.namespace) == ("127.0.0.1:1", "other")
+    assert settings.weaviate_url == "http://elsewhere:8080"
+
+
+def test_the_addresses_that_a_killed_stack_left_are_not_used(tmp_path: Path) -> None:
+    ADDRESSES.write(tmp_path)
+    assert Settings.load().database_url is None
+
+
+def test_a_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERDURE_WEAVIATE_API_KEY", "hush")
+    assert "hush" not in repr(Settings.load())
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(ValidationError):
+        Settings.load().tenant = "other"  # type: ignore[misc] # the refusal is what is tested
