@@ -1,1 +1,93 @@
 """Durable AI conversations on Temporal."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from perdure.contract import History, MessageAnswer, MessagePage, NewMessage, Replay, Turn
+from perdure.errors import (
+    Busy,
+    CapacityExceeded,
+    CorpusNotFound,
+    HeadMoved,
+    IdempotencyConflict,
+    InvalidMessage,
+    InvalidRequest,
+    InvalidRole,
+    InvalidSessionId,
+    OutcomeUnknown,
+    PayloadTooLarge,
+    PerdureError,
+    Refused,
+    SessionDeleted,
+    SessionNotActive,
+    SessionNotFound,
+    SessionRolling,
+    Unavailable,
+    WorkingSetCorrupted,
+)
+from perdure.message import Message
+from perdure.reader import Reader, SessionFilter
+from perdure.session import Session, SessionConfig
+from perdure.working_set import Citation, CompilerConfig, WorkingSet, WorkingSetSpan
+
+if TYPE_CHECKING:
+    from perdure.client import Client
+    from perdure.handle import SessionHandle
+    from perdure.listing import SessionList, SessionSummary
+
+__all__ = [
+    "Busy",
+    "CapacityExceeded",
+    "Citation",
+    "Client",
+    "CompilerConfig",
+    "CorpusNotFound",
+    "HeadMoved",
+    "History",
+    "IdempotencyConflict",
+    "InvalidMessage",
+    "InvalidRequest",
+    "InvalidRole",
+    "InvalidSessionId",
+    "Message",
+    "MessageAnswer",
+    "MessagePage",
+    "NewMessage",
+    "OutcomeUnknown",
+    "PayloadTooLarge",
+    "PerdureError",
+    "Reader",
+    "Refused",
+    "Replay",
+    "Session",
+    "SessionConfig",
+    "SessionDeleted",
+    "SessionFilter",
+    "SessionHandle",
+    "SessionList",
+    "SessionNotActive",
+    "SessionNotFound",
+    "SessionRolling",
+    "SessionSummary",
+    "Turn",
+    "Unavailable",
+    "WorkingSet",
+    "WorkingSetCorrupted",
+    "WorkingSetSpan",
+]
+
+# What needs Temporal's SDK is imported when it is asked for: the laws of a session and `perdure --help` do without.
+_LAZY = {
+    "Client": "perdure.client",
+    "SessionHandle": "perdure.handle",
+    "SessionList": "perdure.listing",
+    "SessionSummary": "perdure.listing",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_LAZY[name]), name)

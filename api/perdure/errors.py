@@ -16,6 +16,7 @@
     ├── Busy                    refused for now; send again, later
     │   ├── CapacityExceeded    the tenant's active sessions are used up
     │   └── SessionRolling      the session is changing runs; the client sends again by itself
+    ├── WorkingSetCorrupted     a stored working set no longer has its hash
     ├── OutcomeUnknown          no answer in time: it may have happened; send again with the same key
     └── Unavailable             a server could not be reached; nothing is known to have happened
 
@@ -110,6 +111,10 @@ class CapacityExceeded(Busy):
 
 class SessionRolling(Busy):
     """The session is changing runs. The client sends again by itself."""
+
+
+class WorkingSetCorrupted(PerdureError):
+    """A stored working set's text no longer has the hash stored with it; `details["message_ids"]` lists whose."""
 
 
 class OutcomeUnknown(PerdureError):

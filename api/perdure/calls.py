@@ -1,0 +1,219 @@
+"""Calls to a session's workflow: bounded in time and in number, and sent again with the same body until answered."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from pydantic_core import to_json
+
+from perdure.contract import MAX_IN_FLIGHT
+from perdure.errors import InvalidRequest, OutcomeUnknown, PayloadTooLarge, SessionDeleted, Unavailable
+from perdure.transport import NotOpen, Transport, TryAgain, Update
+
+MAX_REQUEST_BYTES = 1536 * 1024
+"""Of one request as JSON. A payload of over 2 MB is one that Temporal cannot take."""
+FIRST_PAUSE = timedelta(milliseconds=50)
+LONGEST_PAUSE = timedelta(seconds=2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """An update to send. `key` makes it happen once; none for a read. `revive` is the input that restores a session.
+
+    With `start`, it is sent with that input at once. With `gone_is_done`, a session that is deleted when the command is
+    sent again was deleted by it.
+    """
+
+    workflow_id: str
+    name: str
+    body: dict[str, Any]
+    key: str | None
+    revive: dict[str, Any]
+    start: dict[str, Any] | None = None
+    gone_is_done: bool = False
+
+
+class Calls:
+    """Sends commands and queries, and sends them again while that can help.
+
+    At most eight updates are in flight on one session: more collapse its throughput. An attempt that got no answer is
+    repeated under the same update id, so that it joins the first one where that still waits.
+    """
+
+    def __init__(self, transport: Transport, *, rpc_timeout: timedelta, timeout: timedelta) -> None:
+        self._transport = transport
+        self.rpc_timeout = rpc_timeout
+        self.timeout = timeout
+        self._gates: dict[str, _Gate] = {}
+
+    async def update(self, command: Command) -> Any:
+        """The command's answer, as JSON; none for one that `gone_is_done`.
+
+        Raises:
+            Refused: by its name; nothing happened.
+            Busy: refused for now; nothing happened.
+            OutcomeUnknown: no answer within the timeout, though it may have been sent.
+            Unavailable: it was never sent, or it is a read.
+        """
+        _check_size(command.body)
+        clock = _Clock(self.timeout)
+        async with self._slot(command.workflow_id, clock):
+            return await self._send(command, clock)
+
+    async def _send(self, command: Command, clock: _Clock) -> Any:
+        update = Update(
+            workflow_id=command.workflow_id,
+            name=command.name,
+            body=command.body,
+            update_id=str(uuid.uuid4()),
+            start=command.start,
+        )
+        sent = False
+        while True:
+            try:
+                return await self._transport.update(update, clock.attempt(self.rpc_timeout))
+            except NotOpen as error:
+                reason: Exception = error
+                fresh = update.start is None
+                update = replace(update, update_id=str(uuid.uuid4()), start=update.start or command.revive)
+                if fresh and clock.left:
+                    continue
+            except TryAgain as error:
+                reason = error
+                sent = sent or error.sent
+                if error.ended:
+                    update = replace(update, update_id=str(uuid.uuid4()))
+            except SessionDeleted:
+                if sent and command.gone_is_done:
+                    return None
+                raise
+            if not await clock.pause():
+                raise self._gave_up(command, sent, reason) from reason
+
+    async def query(self, workflow_id: str, name: str, body: dict[str, Any], *, patient: bool) -> Any:
+        """An open run's answer, as JSON; one attempt only, unless `patient`.
+
+        Raises:
+            NotOpen: no open run can answer.
+            Unavailable: no answer in time.
+        """
+        clock = _Clock(self.timeout if patient else self.rpc_timeout)
+        while True:
+            try:
+                return await self._transport.query(workflow_id, name, body, clock.attempt(self.rpc_timeout))
+            except TryAgain as error:
+                if not await clock.pause():
+                    raise _no_answer(workflow_id, clock.total, error) from error
+
+    async def signal(self, workflow_id: str, name: str, body: dict[str, Any]) -> None:
+        """Send a signal; it may arrive twice.
+
+        Raises:
+            NotOpen: no open run can take it.
+            Unavailable: Temporal did not take it in time.
+        """
+        clock = _Clock(self.timeout)
+        while True:
+            try:
+                return await self._transport.signal(workflow_id, name, body, clock.attempt(self.rpc_timeout))
+            except TryAgain as error:
+                if not await clock.pause():
+                    raise _no_answer(workflow_id, clock.total, error) from error
+
+    def _gave_up(self, command: Command, sent: bool, reason: Exception) -> Exception:
+        if not sent or command.key is None:
+            return _no_answer(command.workflow_id, self.timeout, reason)
+        return OutcomeUnknown(
+            f"No answer to {command.name} within {self.timeout.total_seconds():g} s ({reason}). It may have been "
+            f"carried out: send it again with the same key, {command.key!r}.",
+            key=command.key,
+            command=command.name,
+            reason=str(reason),
+        )
+
+    @asynccontextmanager
+    async def _slot(self, workflow_id: str, clock: _Clock) -> AsyncIterator[None]:
+        gate = self._gates.setdefault(workflow_id, _Gate(asyncio.Semaphore(MAX_IN_FLIGHT)))
+        gate.users += 1
+        try:
+            try:
+                async with asyncio.timeout(clock.left):
+                    await gate.semaphore.acquire()
+            except TimeoutError:
+                raise Unavailable(
+                    f"{MAX_IN_FLIGHT} updates of this client have waited for {workflow_id} for "
+                    f"{self.timeout.total_seconds():g} s. This one was not sent. Send it later.",
+                    workflow_id=workflow_id,
+                ) from None
+            try:
+                yield
+            finally:
+                gate.semaphore.release()
+        finally:
+            gate.users -= 1
+            if not gate.users:
+                del self._gates[workflow_id]
+
+
+@dataclass
+class _Gate:
+    semaphore: asyncio.Semaphore
+    users: int = 0
+
+
+class _Clock:
+    """The time that a call has, and its pauses: each longer than the last, and none like another's."""
+
+    def __init__(self, total: timedelta) -> None:
+        self.total = total
+        self._loop = asyncio.get_running_loop()
+        self._deadline = self._loop.time() + total.total_seconds()
+        self._pause = FIRST_PAUSE.total_seconds()
+
+    @property
+    def left(self) -> float:
+        """Seconds, 0 at the least."""
+        return max(0.0, self._deadline - self._loop.time())
+
+    def attempt(self, longest: timedelta) -> timedelta:
+        """The time that the next attempt has."""
+        return max(min(longest, timedelta(seconds=self.left)), timedelta(milliseconds=10))
+
+    async def pause(self) -> bool:
+        """Wait before the next attempt; false, at once, when there is no time for one."""
+        seconds = self._pause * random.uniform(0.5, 1)
+        self._pause = min(2 * self._pause, LONGEST_PAUSE.total_seconds())
+        if seconds >= self.left:
+            return False
+        await asyncio.sleep(seconds)
+        return True
+
+
+def _no_answer(workflow_id: str, waited: timedelta, reason: Exception) -> Unavailable:
+    return Unavailable(
+        f"No answer from {workflow_id} within {waited.total_seconds():g} s ({reason}). Check that Temporal is "
+        "reachable and that a worker runs, and try again.",
+        workflow_id=workflow_id,
+        reason=str(reason),
+    )
+
+
+def _check_size(body: dict[str, Any]) -> None:
+    try:
+        size = len(to_json(body))
+    except ValueError as error:
+        raise InvalidRequest(f"The request cannot be written as JSON: {error}", errors=[]) from None
+    if size > MAX_REQUEST_BYTES:
+        raise PayloadTooLarge(
+            f"The request has {size} bytes of JSON; the limit is {MAX_REQUEST_BYTES}. Send it in parts.",
+            field="request",
+            size_bytes=size,
+            limit_bytes=MAX_REQUEST_BYTES,
+        )

@@ -1,0 +1,66 @@
+"""What commands take by keyword, and how a request is made of it."""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict, TypeVar
+
+from perdure.base import Request, parse
+from perdure.contract import AddAssistantMessage, AddMessage, AddMessages, AddUserMessage
+from perdure.message import check_content
+
+R = TypeVar("R", bound=Request)
+M = TypeVar("M", AddUserMessage, AddAssistantMessage, AddMessage)
+
+LARGEST_CONTENT_BYTES = 1024 * 1024
+"""What no session's limit exceeds; its own is checked by the session."""
+
+
+class MessageFields(TypedDict, total=False):
+    """What any message may carry: its key, its metadata, and the head that it expects."""
+
+    message_id: str | None
+    metadata: dict[str, Any] | None
+    expected_head: str | None
+
+
+class UserMessageFields(MessageFields, total=False):
+    """What a user message may carry beyond that; see `AddUserMessage`."""
+
+    retrieval: dict[str, Any] | None
+    explain: bool
+    return_working_set: bool
+
+
+class SessionChanges(TypedDict, total=False):
+    """Fields of a session to change. Those left out stay; none clears; `config` is merged field by field."""
+
+    title: str | None
+    metadata: dict[str, Any] | None
+    user_id: str | None
+    config: dict[str, Any]
+    request_id: str | None
+
+
+def given(model: type[R], **fields: Any) -> R:
+    """The request of the fields that are not none.
+
+    Raises:
+        Refused: a field is not as it should be.
+    """
+    return parse(model, {name: value for name, value in fields.items() if value is not None})
+
+
+def message_request(model: type[M], **fields: Any) -> M:
+    """The request to add one message, refused here already when no session could take it."""
+    body = given(model, **fields)
+    check_content(body.content, LARGEST_CONTENT_BYTES)
+    return body
+
+
+def batch_request(messages: list[Any], **fields: Any) -> AddMessages:
+    """The request to add several messages, refused here already when no session could take one of them."""
+    listed = [m.model_dump(exclude_unset=True) if isinstance(m, Request) else m for m in messages]
+    body = given(AddMessages, messages=listed, **fields)
+    for message in body.messages:
+        check_content(message.content, LARGEST_CONTENT_BYTES)
+    return body

@@ -1,0 +1,240 @@
+"""A handle on one session: its commands and its reads."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Unpack
+
+from perdure.base import Request, parse
+from perdure.calls import Calls, Command
+from perdure.contract import (
+    PAGE_LIMIT,
+    AddAssistantMessage,
+    AddMessage,
+    AddUserMessage,
+    GetHistory,
+    Handlers,
+    History,
+    Lifecycle,
+    MessageAnswer,
+    MessagePage,
+    MessagesAnswer,
+    NewMessage,
+    ReadMessages,
+    Replay,
+    SessionAnswer,
+    Turn,
+    UpdateSession,
+)
+from perdure.errors import Unavailable, WorkingSetCorrupted
+from perdure.fields import MessageFields, SessionChanges, UserMessageFields, batch_request, given, message_request
+from perdure.history import estimate, render
+from perdure.ids import workflow_id
+from perdure.message import Content, Message
+from perdure.reader import Reader
+from perdure.session import Session
+from perdure.transport import NotOpen
+
+
+class SessionHandle:
+    """One session, wherever its workflow runs now. Made by a `Client`; making it does no I/O.
+
+    Every command carries a key, `message_id` or `request_id`: yours, or one made for the call. The same key and body
+    give the first answer, for ever; so after `OutcomeUnknown` send again with the key in its `details`. A session that
+    was suspended or archived comes back with the first command.
+
+    All methods raise `SessionNotFound`, `SessionDeleted`, `Unavailable`; commands also `OutcomeUnknown` and the other
+    refusals of `perdure.errors`.
+    """
+
+    def __init__(self, calls: Calls, tenant: str, session_id: str, reader: Reader | None) -> None:
+        self.tenant = tenant
+        self.session_id = session_id
+        self.workflow_id = workflow_id(tenant, session_id)
+        self._calls = calls
+        self._reader = reader
+
+    async def add_user_message(self, content: Content, **fields: Unpack[UserMessageFields]) -> MessageAnswer:
+        """Add a user message; the answer holds its working set if the session names a corpus."""
+        body = message_request(AddUserMessage, content=content, **fields)
+        return MessageAnswer.model_validate(await self._command(Handlers.ADD_USER_MESSAGE, body, "message_id"))
+
+    async def add_assistant_message(self, content: Content, **fields: Unpack[MessageFields]) -> Message:
+        """Add an assistant message."""
+        body = message_request(AddAssistantMessage, content=content, **fields)
+        answer = await self._command(Handlers.ADD_ASSISTANT_MESSAGE, body, "message_id")
+        return MessageAnswer.model_validate(answer).message
+
+    async def add_message(self, role: str, content: Content, **fields: Unpack[MessageFields]) -> Message:
+        """Add a message of any role. Nothing is compiled, not even for a user message."""
+        body = message_request(AddMessage, role=role, content=content, **fields)
+        answer = await self._command(Handlers.ADD_MESSAGE, body, "message_id")
+        return MessageAnswer.model_validate(answer).message
+
+    async def add_messages(
+        self,
+        messages: Sequence[NewMessage | dict[str, Any]],
+        *,
+        request_id: str | None = None,
+        expected_head: str | None = None,
+    ) -> list[Message]:
+        """Add up to 100 messages in one commit: all of them, or none."""
+        body = batch_request(list(messages), request_id=request_id, expected_head=expected_head)
+        answer = await self._command(Handlers.ADD_MESSAGES, body, "request_id")
+        return MessagesAnswer.model_validate(answer).messages
+
+    async def update(self, **changes: Unpack[SessionChanges]) -> Session:
+        """Change the session's fields."""
+        return await self._change(Handlers.UPDATE_SESSION, parse(UpdateSession, {**changes}))
+
+    async def suspend(self, *, request_id: str | None = None) -> Session:
+        """Suspend the session; the next message resumes it."""
+        return await self._change(Handlers.SUSPEND, given(Lifecycle, request_id=request_id))
+
+    async def resume(self, *, request_id: str | None = None) -> Session:
+        """Resume the session, also from the archive."""
+        return await self._change(Handlers.RESUME, given(Lifecycle, request_id=request_id))
+
+    async def delete(self, *, request_id: str | None = None) -> None:
+        """Delete the session for good, with its messages and every run of its workflow. Its id is not free again."""
+        await self._command(Handlers.DELETE, given(Lifecycle, request_id=request_id), "request_id")
+
+    async def touch(self) -> None:
+        """Put off the suspension of an open session; nothing is recorded, and an archived one stays so."""
+        try:
+            await self._calls.signal(self.workflow_id, Handlers.SIGNAL_TOUCH, {})
+        except NotOpen:
+            await self.get()
+
+    async def get(self) -> Session:
+        """The session as of its last commit."""
+        try:
+            return Session.model_validate(await self._query(Handlers.GET_SESSION, {}))
+        except (NotOpen, Unavailable):
+            if self._reader is None:
+                raise
+            return await self._reader.get_session(self.tenant, self.session_id)
+
+    async def history(self, max_tokens: int | None = None, *, counting: str = "tokenizer") -> History:
+        """The newest messages as text within `max_tokens`, in chronological order; all of them without a limit.
+
+        Args:
+            max_tokens: in `cl100k_base` tokens, or by the rule that `counting` names.
+            counting: "tokenizer", or "estimate", which is (UTF-8 bytes + 3) // 4 a message.
+        """
+        request = parse(GetHistory, {"max_tokens": max_tokens, "counting": counting})
+        try:
+            history = History.model_validate(await self._query(Handlers.GET_HISTORY, request.model_dump()))
+        except (NotOpen, Unavailable):
+            if self._reader is None:
+                raise
+            # No tokenizer here: only should not even the newest message fit, bytes cut it, of which a token has some.
+            count = estimate if counting == "estimate" else _bytes
+            page = await self.messages()
+            history = render(page.messages, max_tokens=max_tokens, complete=page.complete, count=count)
+            if len(history.messages) < len(page.messages):
+                return history
+        return await self._older(history, request)
+
+    async def _older(self, history: History, request: GetHistory) -> History:
+        """The history with what fits of the messages before it."""
+        count = estimate if request.counting == "estimate" else None
+        while history.messages and history.messages[0].sequence_number > 0 and not history.truncated:
+            page = await self.messages(before=history.messages[0].sequence_number)
+            found = [*page.messages, *history.messages]
+            history = render(found, max_tokens=request.max_tokens, complete=page.complete, count=count)
+            if len(history.messages) < len(found):
+                break
+        return history
+
+    async def messages(
+        self, *, before: int | None = None, after: int | None = None, limit: int = PAGE_LIMIT
+    ) -> MessagePage:
+        """A page of stored messages, ascending; bounds are sequence numbers, exclusive; without one, the newest."""
+        page = parse(ReadMessages, {"before": before, "after": after, "limit": limit})
+        if self._reader is not None:
+            return await self._reader.read_messages(self.tenant, self.session_id, page)
+        answer = await self._send(Handlers.READ_MESSAGES, page.model_dump(exclude_none=True), None)
+        return MessagePage.model_validate(answer)
+
+    async def replay(
+        self, *, before: int | None = None, after: int | None = None, limit: int = PAGE_LIMIT, verify: bool = True
+    ) -> Replay:
+        """A page of whole turns with their stored working sets; `limit` counts turns, else as `messages`.
+
+        Raises:
+            WorkingSetCorrupted: with `verify`, a working set's text no longer has its stored hash.
+        """
+        page = parse(ReadMessages, {"before": before, "after": after, "limit": limit})
+        if self._reader is not None:
+            replay = await self._reader.read_replay(self.tenant, self.session_id, page)
+        else:
+            answer = await self._send(Handlers.READ_REPLAY, page.model_dump(exclude_none=True), None)
+            replay = Replay.model_validate(answer)
+        if verify:
+            _verify(replay.turns)
+        return replay
+
+    async def turns(self, *, verify: bool = True) -> AsyncIterator[Turn]:
+        """All turns from the first on, page by page; see `replay`."""
+        after = -1
+        complete = False
+        while not complete:
+            page = await self.replay(after=after, verify=verify)
+            for turn in page.turns:
+                yield turn
+                after = max(m.sequence_number for m in (turn.user_message, *turn.messages) if m is not None)
+            complete = page.complete or not page.turns
+
+    async def _query(self, name: str, body: dict[str, Any]) -> Any:
+        """An open run's answer. Without a reader to turn to, a session that is not open is opened for it."""
+        try:
+            return await self._calls.query(self.workflow_id, name, body, patient=self._reader is None)
+        except NotOpen:
+            if self._reader is not None:
+                raise
+        await self._send(Handlers.UPDATE_SESSION, {}, None)
+        try:
+            return await self._calls.query(self.workflow_id, name, body, patient=True)
+        except NotOpen as error:
+            raise Unavailable(f"{self.workflow_id} closed again before it answered. Try again.") from error
+
+    async def _change(self, name: str, body: Request) -> Session:
+        return SessionAnswer.model_validate(await self._command(name, body, "request_id")).session
+
+    async def _command(self, name: str, body: Request, key_field: str) -> Any:
+        """Send a command, with a key."""
+        key = getattr(body, key_field) or str(uuid.uuid4())
+        content = body.model_dump(mode="json", exclude_unset=True)
+        return await self._send(name, {**content, key_field: key}, key)
+
+    async def _send(self, name: str, body: dict[str, Any], key: str | None) -> Any:
+        revive = {"tenant": self.tenant, "session_id": self.session_id, "restore_only": True}
+        return await self._calls.update(
+            Command(
+                workflow_id=self.workflow_id,
+                name=name,
+                body=body,
+                key=key,
+                revive=revive,
+                gone_is_done=name == Handlers.DELETE,
+            )
+        )
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode())
+
+
+def _verify(turns: Sequence[Turn]) -> None:
+    wrong = [
+        turn.user_message.message_id
+        for turn in turns
+        if turn.user_message and turn.working_set and not turn.working_set.verified()
+    ]
+    if wrong:
+        raise WorkingSetCorrupted(
+            f"The stored working sets of {', '.join(wrong)} no longer have their hashes. Restore them from a backup.",
+            message_ids=wrong,
+        )

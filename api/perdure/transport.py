@@ -1,0 +1,179 @@
+"""One bounded attempt of each call to a session's workflow, with Temporal's many failures sorted into a few."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Protocol, TypeVar
+
+from temporalio.client import (
+    Client,
+    RPCTimeoutOrCancelledError,
+    WithStartWorkflowOperation,
+    WorkflowHandle,
+    WorkflowQueryFailedError,
+    WorkflowQueryRejectedError,
+    WorkflowUpdateFailedError,
+)
+from temporalio.common import QueryRejectCondition, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
+
+from perdure.contract import SESSION_WORKFLOW
+from perdure.errors import InvalidRequest, SessionRolling, Unavailable
+from perdure.wire import named
+
+TASK_TIMEOUT = timedelta(seconds=2)
+"""Of a session's workflow tasks: how long a worker that died in the middle of one holds it up."""
+
+T = TypeVar("T")
+
+
+class NotOpen(Exception):
+    """No open run can take the call: the session is archived, deleted or unknown, or a query failed."""
+
+
+class TryAgain(Exception):
+    """The same call may succeed later.
+
+    `sent`: it may have had its effect already. `ended`: the update of that id is over, so send it under a new one.
+    """
+
+    def __init__(self, reason: str, *, sent: bool, ended: bool = False) -> None:
+        super().__init__(reason)
+        self.sent = sent
+        self.ended = ended
+
+
+@dataclass(frozen=True, kw_only=True)
+class Update:
+    """An update as it is sent. With `start`, a run is started with that input if none is open."""
+
+    workflow_id: str
+    name: str
+    body: dict[str, Any]
+    update_id: str
+    start: dict[str, Any] | None = None
+
+
+class Transport(Protocol):
+    """Makes one attempt. Raises `NotOpen`, `TryAgain`, or the named error of a refusal."""
+
+    async def update(self, update: Update, timeout: timedelta) -> Any:
+        """The update's answer, as JSON."""
+        ...
+
+    async def query(self, workflow_id: str, name: str, body: dict[str, Any], timeout: timedelta) -> Any:
+        """An open run's answer to a query, as JSON."""
+        ...
+
+    async def signal(self, workflow_id: str, name: str, body: dict[str, Any], timeout: timedelta) -> None:
+        """Send a signal."""
+        ...
+
+
+class TemporalTransport:
+    """`Transport` through a Temporal client, to the newest run of a workflow: run ids are never pinned."""
+
+    def __init__(self, client: Client, task_queue: str) -> None:
+        self._client = client
+        self._task_queue = task_queue
+
+    async def update(self, update: Update, timeout: timedelta) -> Any:
+        return await self._bounded(self._update(update, timeout), timeout)
+
+    async def query(self, workflow_id: str, name: str, body: dict[str, Any], timeout: timedelta) -> Any:
+        call = self._handle(workflow_id).query(
+            name, body, reject_condition=QueryRejectCondition.NOT_OPEN, rpc_timeout=timeout
+        )
+        return await self._bounded(call, timeout)
+
+    async def signal(self, workflow_id: str, name: str, body: dict[str, Any], timeout: timedelta) -> None:
+        await self._bounded(self._handle(workflow_id).signal(name, body, rpc_timeout=timeout), timeout)
+
+    def _handle(self, workflow_id: str) -> WorkflowHandle[Any, Any]:
+        return self._client.get_workflow_handle(workflow_id)
+
+    async def _update(self, update: Update, timeout: timedelta) -> Any:
+        if update.start is None:
+            return await self._handle(update.workflow_id).execute_update(
+                update.name, update.body, id=update.update_id, rpc_timeout=timeout
+            )
+        start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
+            SESSION_WORKFLOW,
+            update.start,
+            id=update.workflow_id,
+            task_queue=self._task_queue,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            task_timeout=TASK_TIMEOUT,
+        )
+        try:
+            return await self._client.execute_update_with_start_workflow(
+                update.name, update.body, start_workflow_operation=start, id=update.update_id, rpc_timeout=timeout
+            )
+        finally:
+            # The operation keeps an error for itself too, and asyncio reports one that nobody looked at.
+            with suppress(BaseException):
+                async with asyncio.timeout(0):
+                    await start.workflow_handle()
+
+    async def _bounded(self, call: Awaitable[T], timeout: timedelta) -> T:
+        """The call's result. The SDK's own timeout leaves out its retries, and its wait for an accepted update."""
+        try:
+            async with asyncio.timeout(timeout.total_seconds()):
+                return await call
+        except Exception as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # which the SDK turns into a timeout
+                raise asyncio.CancelledError from error
+            raise self._sorted(error) from error
+
+    def _sorted(self, error: Exception) -> Exception:
+        match error:
+            case WorkflowUpdateFailedError(cause=ApplicationError() as cause):
+                return _refused(cause)
+            case WorkflowUpdateFailedError() | RPCTimeoutOrCancelledError() | TimeoutError():
+                return TryAgain(str(error.__cause__ or error) or "no answer in time", sent=True)
+            case WorkflowQueryFailedError() | WorkflowQueryRejectedError():
+                return NotOpen(str(error))
+            case RPCError():
+                return self._rpc(error)
+            case RuntimeError() if "client connect" in str(error):  # a lazy client's first call
+                return TryAgain(str(error), sent=False)
+            case _:
+                return error
+
+    def _rpc(self, error: RPCError) -> Exception:
+        match error.status:
+            case RPCStatusCode.NOT_FOUND if not error.message.startswith("Namespace"):
+                return NotOpen(error.message)
+            case RPCStatusCode.INVALID_ARGUMENT:
+                return InvalidRequest(f"Temporal refused the request: {error.message}", errors=[])
+            case RPCStatusCode.PERMISSION_DENIED | RPCStatusCode.UNAUTHENTICATED | RPCStatusCode.NOT_FOUND:
+                return Unavailable(f"Temporal refused: {error.message} Check the namespace, API key and certificates.")
+            case RPCStatusCode.UNAVAILABLE if "connect error" in error.message and self._tries_once:
+                return TryAgain(error.message, sent=False)
+            case _:
+                return TryAgain(error.message, sent=True)
+
+    @property
+    def _tries_once(self) -> bool:
+        """Whether the SDK doesn't retry by itself, so that its error is that of the only attempt."""
+        retry = self._client.service_client.config.retry_config
+        return retry is not None and retry.max_retries == 1
+
+
+def _refused(cause: ApplicationError) -> Exception:
+    match cause.type:
+        case SessionRolling.__name__:
+            return TryAgain(cause.message, sent=False, ended=True)
+        case "AcceptedUpdateCompletedWorkflow":  # the run ended with the update in it: the next one knows the key
+            return TryAgain(cause.message, sent=True, ended=True)
+        case "Fenced":  # a run that had lost its session took it
+            return TryAgain(cause.message, sent=False, ended=True)
+        case _:
+            return named(cause)
