@@ -26,8 +26,10 @@ def test_handlers_are_those_of_the_contract() -> None:
 
 def test_every_handler_is_described_for_the_ui() -> None:
     found = definition()
-    for handler in (*found.updates.values(), *found.signals.values(), *found.queries.values()):
-        assert handler.description, handler.name
+    described = {name: update.description for name, update in found.updates.items()}
+    described |= {str(name): signal.description for name, signal in found.signals.items()}
+    described |= {str(name): query.description for name, query in found.queries.items()}
+    assert all(described.values()), described
 
 
 def test_every_writing_update_has_a_validator() -> None:
