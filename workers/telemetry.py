@@ -43,6 +43,8 @@ def start(service_name: str) -> bool:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter
     from temporalio.contrib.opentelemetry import create_tracer_provider
 
+    from workers.session_spans import SessionSpans
+
     exporter: SpanExporter
     match os.environ.get("OTEL_TRACES_EXPORTER") or "otlp":
         case "console":
@@ -56,6 +58,7 @@ def start(service_name: str) -> bool:
     named = {} if os.environ.get("OTEL_SERVICE_NAME") else {SERVICE_NAME: service_name}
     # Flushed by `stop`: processes that used the SDK leave by `os._exit`, where an exit handler would never run.
     _provider = create_tracer_provider(resource=Resource.create(named), shutdown_on_exit=False)
+    _provider.add_span_processor(SessionSpans())
     _provider.add_span_processor(BatchSpanProcessor(exporter))
     trace.set_tracer_provider(_provider)
     PsycopgInstrumentor().instrument()
