@@ -13,7 +13,7 @@ SESSION_ID = "session.id"
 
 
 class SessionSpans(SpanProcessor):
-    """Puts `gen_ai.conversation.id` and `session.id` on each span of a session's workflow, and on all spans below it."""
+    """Puts `gen_ai.conversation.id` and `session.id` on each span of a session, and on all spans below it."""
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Take the id from the workflow's, else from the parent span."""
