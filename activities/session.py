@@ -51,7 +51,7 @@ PAGE_BYTES = 512 * 1024
 class SessionActivities:
     """The session's way to Postgres and to the compiler."""
 
-    def __init__(self, store: SessionStore, reader: Reader, compiler: Compiler | None, count_tokens: Tokenizer) -> None:
+    def __init__(self, store: SessionStore, reader: Reader, compiler: Compiler, count_tokens: Tokenizer) -> None:
         self._store = store
         self._reader = reader
         self._compiler = compiler
@@ -118,7 +118,6 @@ class SessionActivities:
 
     async def _compile(self, request: Commit, item: Compile) -> WorkingSet:
         assert request.corpus is not None
-        assert self._compiler is not None
         try:
             return await self._compiler.compile(
                 tenant=request.tenant,

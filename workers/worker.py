@@ -15,14 +15,20 @@ import uvloop
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from activities.compiler import WorkingSetCompiler
+from activities.corpus import CorpusActivities
+from activities.embedder import MiniLm
 from activities.purge import PurgeActivities
 from activities.session import SessionActivities
+from activities.stores.corpus_store import PostgresCorpusStore
 from activities.stores.engine import engine_of
 from activities.stores.session_reader import PostgresReader
 from activities.stores.session_store import PostgresSessionStore
+from activities.stores.weaviate_index import WeaviateIndex
 from activities.tokens import count
 from workers import telemetry
 from workers.settings import Settings, connect_temporal
+from workflows.ingest import IngestCorpus
 from workflows.purge import PurgeSession
 from workflows.session import SessionWorkflow
 
@@ -35,12 +41,23 @@ async def running_worker(settings: Settings, client: Client) -> AsyncIterator[Wo
     async with AsyncExitStack() as resources:
         engine = engine_of(settings.require_database_url())
         resources.push_async_callback(engine.dispose)
-        sessions = SessionActivities(PostgresSessionStore(engine), PostgresReader(engine), None, count)
+        embedder = MiniLm()
+        await asyncio.to_thread(embedder.load)  # else the first turn would wait for it
+        index = span_index(settings, embedder)
+        if index is not None:
+            resources.push_async_callback(index.close)
+        corpora = PostgresCorpusStore(engine)
+        compiler = WorkingSetCompiler(corpora, index, embedder)
+        sessions = SessionActivities(PostgresSessionStore(engine), PostgresReader(engine), compiler, count)
         worker = Worker(
             client,
             task_queue=settings.task_queue,
-            workflows=[SessionWorkflow, PurgeSession],
-            activities=[*sessions.all(), PurgeActivities(client).purge_runs],
+            workflows=[SessionWorkflow, PurgeSession, IngestCorpus],
+            activities=[
+                *sessions.all(),
+                *CorpusActivities(corpora, index, embedder).all(),
+                PurgeActivities(client).purge_runs,
+            ],
             max_cached_workflows=settings.max_cached_workflows,
             max_concurrent_local_activities=settings.max_concurrent_local_activities,
             # A killed worker's sessions move to another one within this time, at the price of a replay.
@@ -49,6 +66,14 @@ async def running_worker(settings: Settings, client: Client) -> AsyncIterator[Wo
         )
         await resources.enter_async_context(worker)
         yield worker
+
+
+def span_index(settings: Settings, embedder: MiniLm) -> WeaviateIndex | None:
+    """The span index that the settings name; none when they name none, and then working sets are degraded."""
+    if settings.weaviate_url is None:
+        return None
+    key = settings.weaviate_api_key.get_secret_value() if settings.weaviate_api_key else None
+    return WeaviateIndex(settings.weaviate_url, settings.weaviate_grpc_port, embedder.id, api_key=key)
 
 
 async def run(settings: Settings) -> None:
