@@ -52,7 +52,8 @@ def upgrade(database_url: str) -> str | None:
     except OperationalError as error:
         cause = str(error.orig).strip().splitlines()[0]
         raise Unavailable(
-            f"PostgreSQL does not answer: {cause}. Check PERDURE_DATABASE_URL, or start a local stack with `perdure dev`."
+            f"PostgreSQL does not answer: {cause}. Check PERDURE_DATABASE_URL, or start a local stack with "
+            "`perdure dev`."
         ) from error
 
 

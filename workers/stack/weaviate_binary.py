@@ -164,3 +164,17 @@ async def _run(
 def _last_line(log: Path) -> str:
     lines = log.read_text("utf-8", "replace").split("\n")
     return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def main() -> None:
+    """`python -m workers.stack.weaviate_binary`: have the program in the cache before a stack needs it."""
+    from workers.settings import Settings
+
+    try:
+        print(asyncio.run(find_or_install(Settings().cache_dir, lambda line: print(line, file=sys.stderr, flush=True))))
+    except Unavailable as error:  # a stack goes on without it, so this does too
+        print(error.message, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
