@@ -30,11 +30,3 @@ class CutFile:
 
     file: StagedFile
     spans: Sequence[Span]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IndexTarget:
-    """The part of the span index that a corpus has, and the version it should come to hold."""
-
-    index: str
-    version: int

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from activities.commit import Answered, Commit, Committed, Open, Opened, ReadAnswer
-from activities.ingest_batch import CutFile, IndexTarget, StagedFile
+from activities.ingest_batch import CutFile, StagedFile
 from activities.spans import CorpusState, EmbedderId, Hit, Span
 from perdure.events import Event
 from perdure.working_set import CompilerConfig, WorkingSet
@@ -168,15 +168,19 @@ class CorpusStore(CorpusReader, Protocol):
         """The next files, of those numbered over `after`."""
         ...
 
-    async def commit(self, tenant: str, corpus: str, version: int, files: Sequence[CutFile]) -> None:
-        """Store the files as of `version`, which nobody sees before `publish`."""
+    async def held(self, tenant: str, corpus: str, span_ids: Sequence[str]) -> set[str]:
+        """Those of `span_ids` that the corpus has already."""
+        ...
+
+    async def commit(self, tenant: str, corpus: str, version: int, cut: CutFile) -> None:
+        """Store the file as of `version`, which nobody sees before `publish`. Spans that are held need no vector."""
         ...
 
     async def publish(self, tenant: str, corpus: str, version: int, upload_id: str) -> int:
         """Let readers see `version` if it changed anything, and drop the upload; the version they see now."""
         ...
 
-    async def index_target(self, tenant: str, corpus: str, fresh: str) -> IndexTarget:
+    async def index_name(self, tenant: str, corpus: str, fresh: str) -> str:
         """The corpus's index, which is `fresh` if it had none.
 
         Raises:

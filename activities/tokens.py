@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import cache
 from typing import Any
 
@@ -25,6 +26,8 @@ def count(text: str, encoding: str = "cl100k_base") -> int:
 
 @cache
 def _encoder(encoding: str) -> Any:
-    import bpe_openai  # loads its tables, some 35 ms
+    with warnings.catch_warnings():  # bpe-openai 0.1.4 reads its tables by a deprecated function
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import bpe_openai  # loads its tables, some 35 ms
 
-    return bpe_openai.get_encoding(encoding)
+        return bpe_openai.get_encoding(encoding)

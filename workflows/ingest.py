@@ -25,7 +25,7 @@ with workflow.unsafe.imports_passed_through():
         Upload,
     )
     from perdure.contract import INGEST_WORKFLOW
-    from perdure.corpus import GET_PROGRESS, MAX_FAILURES, Ingest, IngestReport
+    from perdure.corpus import GET_PROGRESS, Ingest, IngestReport
 
 _LONG = timedelta(hours=6)
 _SILENCE = timedelta(seconds=90)
@@ -78,17 +78,16 @@ class IngestCorpus:
             indexed: bool = await self._do(INDEX, self._target(), bool, _A_FEW_TIMES)
         except ActivityError as error:
             workflow.logger.warning("The span index is away; readers get full-text search until it is back")
-            indexed = await self._publish(upload, begun.version, phase="index_behind", error=str(error.cause))
+            await self._publish(upload, begun.version)
+            self._note(phase="index_behind", error=str(error.cause))
             indexed = await self._do(INDEX, self._target(), bool)
-            self._note(indexed=indexed, error=None)
         else:
-            await self._publish(upload, begun.version, indexed=indexed)
+            await self._publish(upload, begun.version)
+        self._note(indexed=indexed, error=None)
         await self._do(TIDY, self._target(), type(None))
 
-    async def _publish(self, upload: Upload, version: int, **changes: Any) -> bool:
-        now = await self._do(PUBLISH, Publish(upload=upload, version=version), int)
-        self._note(version=now, **changes)
-        return False
+    async def _publish(self, upload: Upload, version: int) -> None:
+        self._note(version=await self._do(PUBLISH, Publish(upload=upload, version=version), int))
 
     async def _rebuild(self) -> None:
         self._note(phase="indexing")
@@ -96,7 +95,7 @@ class IngestCorpus:
         self._note(spans=spans, indexed=True)
 
     def _target(self) -> Target:
-        fresh = f"{workflow.info().first_execution_run_id}"
+        fresh = workflow.info().first_execution_run_id  # another for each ingest, the same in all its runs
         return Target(tenant=self._request.tenant, corpus=self._request.corpus, fresh=fresh)
 
     def _add(self, stepped: Stepped) -> None:
@@ -105,8 +104,6 @@ class IngestCorpus:
             created=report.created + stepped.created,
             updated=report.updated + stepped.updated,
             skipped=report.skipped + stepped.skipped,
-            failed=report.failed + len(stepped.failed),
-            failures=[*report.failures, *stepped.failed][:MAX_FAILURES],
             spans=report.spans + stepped.spans,
         )
 

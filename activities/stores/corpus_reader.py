@@ -105,7 +105,7 @@ class PostgresCorpusReader:
             ]
 
 
-def span_of(row: Row[Any]) -> Span:
+def span_of(row: Row[*tuple[Any, ...]]) -> Span:
     """The span in a row of `SPAN_COLUMNS`."""
     span_id, artifact_id, path, start_line, end_line, text, token_count, vector = row
     return Span(
@@ -120,7 +120,7 @@ def span_of(row: Row[Any]) -> Span:
     )
 
 
-def _state_of(row: Row[Any]) -> CorpusState:
+def _state_of(row: Row[*tuple[Any, ...]]) -> CorpusState:
     return CorpusState(
         version=row.version,
         embedder=EmbedderId(**row.embedder),
@@ -130,7 +130,7 @@ def _state_of(row: Row[Any]) -> CorpusState:
     )
 
 
-def _corpus_of(row: Row[Any]) -> Corpus:
+def _corpus_of(row: Row[*tuple[Any, ...]]) -> Corpus:
     return Corpus(
         tenant=row.tenant,
         corpus=row.corpus,

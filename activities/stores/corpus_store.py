@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, FromClause, and_, delete, exists, func, or
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.ingest_batch import Action, CutFile, IndexTarget, StagedFile
+from activities.ingest_batch import Action, CutFile, StagedFile
 from activities.spans import EmbedderId, Span, artifact_id
 from activities.stores.corpus_reader import SPAN_COLUMNS, PostgresCorpusReader, span_of
 from activities.stores.corpus_tables import artifacts, corpora, spans, uploads
@@ -100,10 +100,14 @@ class PostgresCorpusStore(PostgresCorpusReader):
                 for row in await connection.execute(query)
             ]
 
-    async def commit(self, tenant: str, corpus: str, version: int, files: Sequence[CutFile]) -> None:
+    async def held(self, tenant: str, corpus: str, span_ids: Sequence[str]) -> set[str]:
+        query = select(spans.c.span_id).where(_is(spans, tenant, corpus), spans.c.span_id.in_(span_ids), _LIVE)
+        async with self._engine.connect() as connection:
+            return {str(span_id) for span_id in (await connection.execute(query)).scalars()}
+
+    async def commit(self, tenant: str, corpus: str, version: int, cut: CutFile) -> None:
         async with self._engine.begin() as connection:
-            for cut in files:
-                await _replace(connection, tenant, corpus, version, cut)
+            await _replace(connection, tenant, corpus, version, cut)
 
     async def publish(self, tenant: str, corpus: str, version: int, upload_id: str) -> int:
         async with self._engine.begin() as connection:
@@ -122,7 +126,7 @@ class PostgresCorpusStore(PostgresCorpusReader):
             now = await connection.execute(select(corpora.c.version).where(_is(corpora, tenant, corpus)))
             return int(now.scalar_one())
 
-    async def index_target(self, tenant: str, corpus: str, fresh: str) -> IndexTarget:
+    async def index_name(self, tenant: str, corpus: str, fresh: str) -> str:
         async with self._engine.begin() as connection:
             await connection.execute(
                 update(corpora)
@@ -132,7 +136,7 @@ class PostgresCorpusStore(PostgresCorpusReader):
             row = (await connection.execute(select(corpora).where(_is(corpora, tenant, corpus)))).one_or_none()
             if row is None:
                 raise CorpusNotFound(f"Corpus not found: {corpus}", corpus=corpus)
-            return IndexTarget(index=row.index_name, version=row.version)
+            return str(row.index_name)
 
     async def unindexed(self, tenant: str, corpus: str, limit: int) -> list[Span]:
         query = select(*SPAN_COLUMNS).where(_is(spans, tenant, corpus), _LIVE, ~spans.c.indexed).limit(limit)

@@ -51,7 +51,7 @@ class IngestReport(Result):
         return self.created + self.updated + self.skipped + self.failed
 
 
-class IngestCorpus(Request):
+class Ingest(Request):
     """Input of the workflow `IngestCorpus`: files staged under `upload_id`, or none, to rebuild the corpus's index.
 
     `after` and `report` carry an ingest into its next run; a caller leaves them out.

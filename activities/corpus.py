@@ -1,0 +1,193 @@
+"""The activities of ingest: cut, embed, store, index, publish. Each may be repeated."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from uuid import UUID
+
+from temporalio import activity
+
+from activities import tokens
+from activities.chunking import CHUNKERS, DEFAULT_CHUNKING, lines_of
+from activities.ingest import BEGIN, FILES, INDEX, PUBLISH, REBUILD, TIDY, Begun, Publish, Step, Stepped, Target, Upload
+from activities.ingest_batch import CutFile, StagedFile
+from activities.ports import CorpusStore, Embedder, SpanIndex
+from activities.spans import Span, artifact_id, span_id
+from perdure.errors import PerdureError
+from perdure.wire import refusal
+
+STEP_SPANS = 128
+"""Spans after which a step ends: some seconds of embedding, so that progress is seen and little is done again."""
+_FILES_AT_ONCE = 32
+_TEXTS_AT_ONCE = 8
+_INDEX_AT_ONCE = 256
+_FIRST = str(UUID(int=0))
+
+
+class CorpusActivities:
+    """Ingest's way to Postgres, to the embedder and to the span index; none as index makes corpora without one."""
+
+    def __init__(
+        self,
+        store: CorpusStore,
+        index: SpanIndex | None,
+        embedder: Embedder,
+        *,
+        chunking: str = DEFAULT_CHUNKING,
+        embed_at_once: int = 2,
+    ) -> None:
+        self._store = store
+        self._index = index
+        self._embedder = embedder
+        self._chunking = chunking
+        self._embedding = asyncio.Semaphore(embed_at_once)
+
+    def all(self) -> list[Callable[..., Awaitable[object]]]:
+        """What a worker registers."""
+        return [
+            self.begin_ingest,
+            self.ingest_files,
+            self.index_spans,
+            self.publish_version,
+            self.tidy_index,
+            self.rebuild_index,
+        ]
+
+    @activity.defn(name=BEGIN)
+    async def begin_ingest(self, upload: Upload) -> Begun:
+        """Create the corpus if need be."""
+        try:
+            version, files = await self._store.begin(
+                upload.tenant, upload.corpus, upload.upload_id, self._embedder.id, self._chunking
+            )
+        except PerdureError as error:
+            raise refusal(error) from error
+        return Begun(version=version, files=files)
+
+    @activity.defn(name=FILES)
+    async def ingest_files(self, step: Step) -> Stepped:
+        """Cut, embed and store files until `STEP_SPANS` are made or none is left."""
+        upload, after = step.upload, step.after
+        counts = {"create": 0, "update": 0, "skip": 0}
+        made, done = 0, False
+        while made < STEP_SPANS and not done:
+            files = await self._store.staged(
+                upload.tenant, upload.corpus, upload.upload_id, step.version, after, _FILES_AT_ONCE
+            )
+            done = not files
+            for file in files:
+                activity.heartbeat()
+                if not file.stored:
+                    spans = await self._spans_of(upload, file)
+                    await self._store.commit(
+                        upload.tenant, upload.corpus, step.version, CutFile(file=file, spans=spans)
+                    )
+                    made += len(spans)
+                counts[file.action] += 1
+                after = file.sequence
+                if made >= STEP_SPANS:
+                    break
+        return Stepped(
+            after=after,
+            done=done,
+            created=counts["create"],
+            updated=counts["update"],
+            skipped=counts["skip"],
+            spans=made,
+        )
+
+    @activity.defn(name=INDEX)
+    async def index_spans(self, target: Target) -> bool:
+        """Bring the index up to what is stored; whether there is an index at all."""
+        if self._index is None:
+            return False
+        tenant, corpus = target.tenant, target.corpus
+        index = await self._store.index_name(tenant, corpus, target.fresh)
+        await self._index.prepare(index)
+        while spans := await self._store.unindexed(tenant, corpus, _INDEX_AT_ONCE):
+            activity.heartbeat()
+            await self._index.put(index, spans)
+            await self._store.mark_indexed(tenant, corpus, [span.span_id for span in spans])
+        await self._store.note_indexed(tenant, corpus)
+        return True
+
+    @activity.defn(name=PUBLISH)
+    async def publish_version(self, publish: Publish) -> int:
+        """Let readers see what was stored, whole; the version they see now."""
+        upload = publish.upload
+        return await self._store.publish(upload.tenant, upload.corpus, publish.version, upload.upload_id)
+
+    @activity.defn(name=TIDY)
+    async def tidy_index(self, target: Target) -> None:
+        """Take spans that nobody sees any more out of the index, then out of Postgres."""
+        tenant, corpus = target.tenant, target.corpus
+        if self._index is not None:
+            index = await self._store.index_name(tenant, corpus, target.fresh)
+            while span_ids := await self._store.removed(tenant, corpus, _INDEX_AT_ONCE):
+                activity.heartbeat()
+                await self._index.remove(index, span_ids)
+                await self._store.mark_removed(tenant, corpus, span_ids)
+        await self._store.purge(tenant, corpus)
+
+    @activity.defn(name=REBUILD)
+    async def rebuild_index(self, target: Target) -> int:
+        """Make the index anew beside the old one, which serves until the switch; how many spans it holds."""
+        tenant, corpus = target.tenant, target.corpus
+        if self._index is None:
+            raise ValueError("no span index is configured")
+        try:
+            old = await self._store.index_name(tenant, corpus, target.fresh)
+        except PerdureError as error:
+            raise refusal(error) from error
+        details = activity.info().heartbeat_details
+        after, put = (str(details[0]), int(details[1])) if details else (_FIRST, 0)
+        await self._index.prepare(target.fresh)
+        while spans := await self._store.live(tenant, corpus, after, _INDEX_AT_ONCE):
+            await self._index.put(target.fresh, spans)
+            after, put = spans[-1].span_id, put + len(spans)
+            activity.heartbeat(after, put)
+        await self._store.switch_index(tenant, corpus, target.fresh)
+        if old != target.fresh:
+            await self._index.drop(old)
+        return put
+
+    async def _spans_of(self, upload: Upload, file: StagedFile) -> Sequence[Span]:
+        """The file's spans; the vector of one that the corpus has already is left empty."""
+        spans = await asyncio.to_thread(self._cut, upload, file)
+        held = await self._store.held(upload.tenant, upload.corpus, [span.span_id for span in spans])
+        fresh = [span for span in spans if span.span_id not in held]
+        groups = [fresh[i : i + _TEXTS_AT_ONCE] for i in range(0, len(fresh), _TEXTS_AT_ONCE)]
+        vectors = await asyncio.gather(*(self._embed([span.text for span in group]) for group in groups))
+        by_id = {
+            span.span_id: vector
+            for group, made in zip(groups, vectors, strict=True)
+            for span, vector in zip(group, made, strict=True)
+        }
+        return [replace(span, vector=by_id.get(span.span_id, b"")) for span in spans]
+
+    async def _embed(self, texts: Sequence[str]) -> list[bytes]:
+        async with self._embedding:
+            activity.heartbeat()
+            return await self._embedder.embed(texts)
+
+    def _cut(self, upload: Upload, file: StagedFile) -> list[Span]:
+        lines = lines_of(file.content)
+        cut = CHUNKERS[self._chunking](file.path, lines, self._embedder.sizes(lines), self._embedder.limit)
+        spans = []
+        for first, last in cut:
+            text = "\n".join(lines[first - 1 : last])
+            spans.append(
+                Span(
+                    span_id=span_id(upload.corpus, file.path, first, last, text),
+                    artifact_id=artifact_id(upload.tenant, upload.corpus, file.path),
+                    path=file.path,
+                    start_line=first,
+                    end_line=last,
+                    text=text,
+                    token_count=tokens.count(text),
+                    vector=b"",
+                )
+            )
+        return spans

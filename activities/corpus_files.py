@@ -1,0 +1,69 @@
+"""Reads the files of a folder that a corpus can hold, and says of the others why it cannot."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+from stat import S_ISREG
+
+from perdure.corpus import MAX_FILE_BYTES, FailedFile
+
+IGNORED_FOLDERS = frozenset(
+    {"__pycache__", "node_modules", "site-packages", "venv", "env", "vendor", "target", "build", "dist", "out"}
+)
+"""Made by tools, or other people's; hidden folders are left out too."""
+IGNORED_FILES = ("*_pb2.py", "*_pb2.pyi", "*_pb2_grpc.py", "*_pb2_grpc.pyi", "*.min.js", "*.min.css", "*.map", "*.lock")
+"""Generated: much text that answers nothing. Hidden files are left out too."""
+MAX_PATH_BYTES = 1024
+
+
+def read_folder(root: Path, max_file_bytes: int = MAX_FILE_BYTES) -> Iterator[tuple[str, str] | FailedFile]:
+    """`(path, content)` of each file under `root`, paths relative with `/`, in order; or why a file is left out.
+
+    Links to folders are not followed. `root` itself may be hidden, ignored by name, or a single file.
+
+    Raises:
+        FileNotFoundError: there is no `root`.
+    """
+    if not root.exists():
+        raise FileNotFoundError(f"No such file or folder: {root}")
+    files = _walk(root) if root.is_dir() else [root]
+    base = root if root.is_dir() else root.parent
+    for file in files:
+        path = file.relative_to(base).as_posix()
+        try:
+            yield path, _read(file, path, max_file_bytes)
+        except (OSError, ValueError) as error:
+            shown = path.encode(errors="backslashreplace").decode()
+            yield FailedFile(path=shown, reason=str(error) if isinstance(error, ValueError) else error.strerror or "?")
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    for folder, folders, files in os.walk(root):
+        folders[:] = sorted(name for name in folders if name not in IGNORED_FOLDERS and not name.startswith("."))
+        for name in sorted(files):
+            if not name.startswith(".") and not any(fnmatch(name, pattern) for pattern in IGNORED_FILES):
+                yield Path(folder, name)
+
+
+def _read(file: Path, path: str, limit: int) -> str:
+    try:
+        size = len(path.encode())
+    except UnicodeEncodeError:
+        raise ValueError("its name is not UTF-8") from None
+    if size > MAX_PATH_BYTES:
+        raise ValueError(f"its path has {size} bytes; the limit is {MAX_PATH_BYTES}")
+    status = file.stat()
+    if not S_ISREG(status.st_mode):
+        raise ValueError("not a regular file")
+    if status.st_size > limit:
+        raise ValueError(f"{status.st_size} bytes; the limit is {limit}")
+    data = file.read_bytes()
+    if b"\0" in data:
+        raise ValueError("binary")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"not UTF-8 (at byte {error.start})") from None

@@ -1,0 +1,65 @@
+"""What passes between the ingest workflow and its activities: names, cursors and counts, never content."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+BEGIN = "begin_ingest"
+FILES = "ingest_files"
+INDEX = "index_spans"
+PUBLISH = "publish_version"
+TIDY = "tidy_index"
+REBUILD = "rebuild_index"
+
+
+class _Payload(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Upload(_Payload):
+    """The staged files of one ingest."""
+
+    tenant: str
+    corpus: str
+    upload_id: str
+
+
+class Begun(_Payload):
+    """The version that the ingest makes, and how many files wait."""
+
+    version: int
+    files: int
+
+
+class Step(_Payload):
+    """Ingest some of the files numbered over `after`."""
+
+    upload: Upload
+    version: int
+    after: int
+
+
+class Stepped(_Payload):
+    """What a step did, and where the next goes on; `done` when no file is left."""
+
+    after: int
+    done: bool
+    created: int = 0
+    updated: int = 0
+    skipped: int = 0
+    spans: int = 0
+
+
+class Publish(_Payload):
+    """Let readers see `version`."""
+
+    upload: Upload
+    version: int
+
+
+class Target(_Payload):
+    """A corpus whose index is to be worked on. `fresh` names the index to make, if one is."""
+
+    tenant: str
+    corpus: str
+    fresh: str

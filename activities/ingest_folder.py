@@ -1,0 +1,163 @@
+"""The client's side of ingest: reads a folder, stages it in Postgres, starts the workflow and follows it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.service import RPCError
+
+from activities.corpus_files import read_folder
+from activities.ports import CorpusStore
+from perdure.contract import INGEST_WORKFLOW, TASK_QUEUE
+from perdure.corpus import (
+    GET_PROGRESS,
+    MAX_FAILURES,
+    MAX_FILE_BYTES,
+    FailedFile,
+    Ingest,
+    IngestReport,
+    ingest_workflow_id,
+)
+from perdure.ids import DEFAULT_TENANT
+from perdure.wire import named
+
+_STAGED_BYTES = 4 * 1024 * 1024
+_POLL_SECONDS = 0.25
+_QUERY_TIMEOUT = timedelta(seconds=5)
+OnProgress = Callable[[IngestReport], None]
+
+
+async def ingest_folder(
+    client: Client,
+    store: CorpusStore,
+    folder: Path,
+    *,
+    corpus: str,
+    tenant: str = DEFAULT_TENANT,
+    task_queue: str = TASK_QUEUE,
+    max_file_bytes: int = MAX_FILE_BYTES,
+    on_progress: OnProgress = lambda _: None,
+) -> IngestReport:
+    """Ingest `folder` into `corpus`, and answer once readers see the new version.
+
+    Cancelling it leaves the workflow running. Another ingest of the same corpus is waited for first. The report's phase
+    is `index_behind` when the span index could not be reached: the workflow goes on until it can.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        InvalidRequest: the names are no ids, or the corpus was made with another embedder.
+        PerdureError: the ingest failed.
+    """
+    workflow_id = ingest_workflow_id(tenant, corpus)
+    upload_id = uuid4().hex
+    failures: list[FailedFile] = []
+    staged, failed = 0, 0
+    entries = read_folder(folder, max_file_bytes)
+    while batch := await asyncio.to_thread(_batch, entries):
+        files = [entry for entry in batch if not isinstance(entry, FailedFile)]
+        refused = [entry for entry in batch if isinstance(entry, FailedFile)]
+        if files:
+            await store.stage(tenant, corpus, upload_id, staged, files)
+        staged, failed = staged + len(files), failed + len(refused)
+        failures = [*failures, *refused][:MAX_FAILURES]
+        on_progress(IngestReport(files=staged + failed, failed=failed, failures=failures))
+    report = IngestReport(files=staged + failed, failed=failed, failures=failures)
+    request = Ingest(tenant=tenant, corpus=corpus, upload_id=upload_id, report=report)
+    return await follow(await _start(client, workflow_id, task_queue, request), on_progress)
+
+
+async def reindex(
+    client: Client,
+    *,
+    corpus: str,
+    tenant: str = DEFAULT_TENANT,
+    task_queue: str = TASK_QUEUE,
+    on_progress: OnProgress = lambda _: None,
+) -> IngestReport:
+    """Make the corpus's index anew from Postgres; the old one serves until the new one is whole.
+
+    Raises:
+        CorpusNotFound: there is no such corpus.
+        InvalidRequest: the names are no ids.
+    """
+    request = Ingest(tenant=tenant, corpus=corpus)
+    handle = await _start(client, ingest_workflow_id(tenant, corpus), task_queue, request)
+    return await follow(handle, on_progress)
+
+
+async def follow(handle: WorkflowHandle[object, IngestReport], on_progress: OnProgress) -> IngestReport:
+    """Wait until readers see what the ingest made.
+
+    Raises:
+        PerdureError: the ingest failed, by its own name.
+    """
+    result = asyncio.create_task(handle.result())
+    try:
+        while True:
+            finished, _ = await asyncio.wait([result], timeout=_POLL_SECONDS)
+            report = result.result() if finished else await _progress(handle)
+            if report is not None:
+                on_progress(report)
+                if report.phase in ("done", "index_behind"):
+                    return report
+    except WorkflowFailureError as error:
+        if isinstance(error.cause, ApplicationError):
+            raise named(error.cause) from error
+        raise
+    finally:
+        result.cancel()
+        await asyncio.gather(result, return_exceptions=True)
+
+
+async def _start(
+    client: Client, workflow_id: str, task_queue: str, request: Ingest
+) -> WorkflowHandle[object, IngestReport]:
+    conflict = WorkflowIDConflictPolicy.FAIL
+    while True:
+        try:
+            return await client.start_workflow(
+                INGEST_WORKFLOW,
+                request,
+                id=workflow_id,
+                task_queue=task_queue,
+                id_conflict_policy=conflict,
+                result_type=IngestReport,
+                static_summary=f"Ingest into {request.corpus}" if request.upload_id else f"Reindex {request.corpus}",
+            )
+        except WorkflowAlreadyStartedError:
+            conflict = await _wait_for_other(client, workflow_id)
+
+
+async def _wait_for_other(client: Client, workflow_id: str) -> WorkflowIDConflictPolicy:
+    """Wait for the ingest that runs. One that only waits for the index is replaced: what it left is in the outbox."""
+    other = client.get_workflow_handle(workflow_id, result_type=IngestReport)
+    try:
+        behind = (await follow(other, lambda _: None)).phase == "index_behind"
+    except Exception:  # how the other one ended is its caller's business
+        behind = False
+    return WorkflowIDConflictPolicy.TERMINATE_EXISTING if behind else WorkflowIDConflictPolicy.FAIL
+
+
+async def _progress(handle: WorkflowHandle[object, IngestReport]) -> IngestReport | None:
+    try:
+        report: IngestReport = await handle.query(GET_PROGRESS, result_type=IngestReport, rpc_timeout=_QUERY_TIMEOUT)
+        return report
+    except RPCError:  # no worker, or the server is away: the result tells
+        return None
+
+
+def _batch(entries: Iterator[tuple[str, str] | FailedFile]) -> list[tuple[str, str] | FailedFile]:
+    batch, size = [], 0
+    for entry in entries:
+        batch.append(entry)
+        size += len(entry[1]) if not isinstance(entry, FailedFile) else 0
+        if size >= _STAGED_BYTES or len(batch) >= 500:
+            break
+    return batch

@@ -1,0 +1,234 @@
+"""`perdure corpus` and `perdure reindex`: fill corpora from folders, look at them, make their indexes anew."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from perdure.cli.output import INTERRUPTED, OK, Format, Output, progress, show
+from perdure.corpus import MAX_FILE_BYTES, Artifact, Corpus, IngestReport, ingest_workflow_id
+from perdure.errors import PerdureError, Unavailable
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from activities.stores.corpus_store import PostgresCorpusStore
+    from workers.settings import Settings
+
+T = TypeVar("T")
+Name = Annotated[str, typer.Argument(help="The corpus.")]
+
+corpus = typer.Typer(name="corpus", help="Corpora: what working sets are drawn from.", no_args_is_help=True)
+
+
+def attach(root: typer.Typer) -> None:
+    """Add the commands."""
+    root.add_typer(corpus)
+    root.command("reindex")(reindex)
+
+
+@corpus.command()
+def ingest(
+    path: Annotated[Path, typer.Argument(help="A folder, or one file.", exists=True, readable=True)],
+    name: Annotated[str, typer.Option("--name", "-n", help="The corpus; made if there is none.")],
+    max_file_bytes: Annotated[int, typer.Option(min=1, help="A larger file is left out.")] = MAX_FILE_BYTES,
+    output: Output = Format.TEXT,
+) -> None:
+    """Bring the files of a folder into a corpus: new and changed ones; unchanged ones are skipped.
+
+    Hidden files, generated code and folders such as node_modules are left out. Ctrl-C leaves the ingest running.
+    """
+
+    async def work(settings: Settings, on_progress: Callable[[IngestReport], None]) -> IngestReport:
+        from activities.ingest_folder import ingest_folder
+        from workers.settings import connect_temporal
+
+        async with _store(settings) as store:
+            return await ingest_folder(
+                await connect_temporal(settings),
+                store,
+                path,
+                corpus=name,
+                tenant=settings.tenant,
+                task_queue=settings.task_queue,
+                max_file_bytes=max_file_bytes,
+                on_progress=on_progress,
+            )
+
+    _watched(name, work, output)
+
+
+def reindex(name: Name, output: Output = Format.TEXT) -> None:
+    """Make a corpus's index in Weaviate anew from PostgreSQL; the old one serves until the new one is whole."""
+
+    async def work(settings: Settings, on_progress: Callable[[IngestReport], None]) -> IngestReport:
+        from activities import ingest_folder
+        from workers.settings import connect_temporal
+
+        return await ingest_folder.reindex(
+            await connect_temporal(settings),
+            corpus=name,
+            tenant=settings.tenant,
+            task_queue=settings.task_queue,
+            on_progress=on_progress,
+        )
+
+    _watched(name, work, output)
+
+
+@corpus.command("list")
+def list_(output: Output = Format.TEXT) -> None:
+    """List the tenant's corpora."""
+
+    async def work(settings: Settings) -> list[Corpus]:
+        async with _store(settings) as store:
+            return await store.list_corpora(settings.tenant)
+
+    found = _run(work)
+    show(found, output, lambda: _corpora(found) if found else "No corpora. `perdure corpus ingest` makes one.")
+
+
+@corpus.command("show")
+def show_(name: Name, output: Output = Format.TEXT) -> None:
+    """Show a corpus and its artifacts."""
+
+    async def work(settings: Settings) -> tuple[Corpus, list[Artifact]]:
+        async with _store(settings) as store:
+            held = await store.get_corpus(settings.tenant, name)
+            artifacts: list[Artifact] = []
+            while page := await store.list_artifacts(settings.tenant, name, artifacts[-1].path if artifacts else ""):
+                artifacts += page
+            return held, artifacts
+
+    held, artifacts = _run(work)
+    data = {**held.model_dump(mode="json"), "documents": artifacts}
+    show(data, output, lambda: _documents(held, artifacts))
+
+
+def _run(work: Callable[[Settings], Awaitable[T]]) -> T:
+    from sqlalchemy.exc import OperationalError
+
+    from workers.settings import Settings
+
+    async def run() -> T:
+        return await work(Settings.load())
+
+    try:
+        return asyncio.run(run())
+    except OperationalError as error:
+        raise Unavailable(
+            f"PostgreSQL does not answer: {str(error.orig).strip()}. Check PERDURE_DATABASE_URL, or start a local "
+            "stack with `perdure dev`."
+        ) from error
+
+
+@asynccontextmanager
+async def _store(settings: Settings) -> AsyncIterator[PostgresCorpusStore]:
+    from activities.stores.corpus_store import PostgresCorpusStore
+    from activities.stores.engine import engine_of
+
+    engine = engine_of(settings.require_database_url(), pool_size=2)
+    try:
+        yield PostgresCorpusStore(engine)
+    finally:
+        await engine.dispose()
+
+
+def _watched(
+    name: str, work: Callable[[Settings, Callable[[IngestReport], None]], Awaitable[IngestReport]], output: Format
+) -> None:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("files, {task.fields[spans]} spans, {task.fields[rate]:.0f} a second"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+    )
+    row = bar.add_task("reading", total=None, spans=0, rate=0.0)
+
+    def on_progress(report: IngestReport) -> None:
+        seconds = bar.tasks[row].elapsed or 0
+        bar.update(
+            row,
+            description=report.phase.replace("_", " "),
+            completed=report.files_done,
+            total=report.files or None,
+            spans=report.spans,
+            rate=report.spans / seconds if seconds else 0,
+        )
+
+    async def run(settings: Settings) -> IngestReport:
+        return await work(settings, on_progress)
+
+    try:
+        with bar:
+            report = _run(run)
+    except KeyboardInterrupt:
+        progress(
+            "No longer watching. An ingest that has started goes on; run the command again to watch it and what is new, "
+            f"or look at workflow `{ingest_workflow_id(_tenant(), name)}` in the Temporal UI."
+        )
+        raise typer.Exit(INTERRUPTED) from None
+    for failure in report.failures:
+        progress(f"Left out: {failure.path}: {failure.reason}")
+    if report.phase == "index_behind":
+        progress(f"Weaviate is away ({report.error}). Full-text search serves until it is back; nothing is lost.")
+    show(report, output, lambda: _result(report))
+    raise typer.Exit(OK)
+
+
+def _tenant() -> str:
+    from workers.settings import Settings
+
+    try:
+        return Settings.load().tenant
+    except PerdureError:
+        return "default"
+
+
+def _table(*columns: str) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _result(report: IngestReport) -> Table:
+    table = _table("files", "created", "updated", "skipped", "left out", "spans", "version", "indexed")
+    counts = (report.files, report.created, report.updated, report.skipped, report.failed, report.spans, report.version)
+    table.add_row(*map(str, counts), "yes" if report.indexed else "no")
+    return table
+
+
+def _corpora(found: list[Corpus]) -> Table:
+    table = _table("corpus", "version", "documents", "spans", "indexed", "embedder", "updated")
+    for held in found:
+        table.add_row(
+            held.corpus,
+            str(held.version),
+            str(held.artifacts),
+            str(held.spans),
+            "yes" if held.indexed else "no",
+            held.embedder,
+            f"{held.updated_at:%Y-%m-%d %H:%M:%S}",
+        )
+    return table
+
+
+def _documents(held: Corpus, artifacts: list[Artifact]) -> Table:
+    table = _table("document", "bytes", "spans", "changed in version")
+    table.title = f"{held.corpus}, version {held.version}: {held.artifacts} documents, {held.spans} spans"
+    for artifact in artifacts:
+        table.add_row(artifact.path, str(artifact.size_bytes), str(artifact.spans), str(artifact.changed_in))
+    return table
