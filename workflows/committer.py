@@ -104,8 +104,8 @@ class Committer:
         while waiting := [entry for entry in batch if not entry.settled]:
             try:
                 await self._attempt(waiting)
-            except ActivityError as error:
-                cause = _cause(error)
+            except (ActivityError, ApplicationError) as error:
+                cause = cause_of(error)
                 self.fenced = self.fenced or cause.type == FENCED
                 if len(waiting) == 1:
                     waiting[0].error = cause
@@ -263,8 +263,10 @@ def _activity_name(commands: list[Command | Expire | RecordError]) -> str:
             return "record_error"
 
 
-def _cause(error: ActivityError) -> ApplicationError:
-    """The activity's own failure, under its own name."""
+def cause_of(error: ActivityError | ApplicationError) -> ApplicationError:
+    """The activity's own failure, under its own name: a local activity's comes bare, unless it timed out."""
+    if isinstance(error, ApplicationError):
+        return error
     if isinstance(error.cause, ApplicationError):
         return error.cause
     return ApplicationError(f"The commit failed: {error.cause or error}", type="CommitFailed", non_retryable=True)

@@ -43,7 +43,7 @@ with workflow.unsafe.imports_passed_through():
     from perdure.session import Session
     from perdure.wire import named, refusal
     from workflows.carry import Carry, SessionInput, restored
-    from workflows.committer import ATTEMPT, RETRY, Committer, Outcome
+    from workflows.committer import ATTEMPT, RETRY, Committer, Outcome, cause_of
     from workflows.core.command import Command, Expire, RecordError, command_of
     from workflows.core.decide import decide, receipt_of
     from workflows.core.state import RECEIPTS, WINDOW_MESSAGES, SessionState
@@ -107,11 +107,8 @@ class SessionWorkflow:
                 start_to_close_timeout=ATTEMPT,
                 retry_policy=RETRY,
             )
-        except ActivityError as error:
-            cause = error.cause
-            if not isinstance(cause, ApplicationError):
-                raise
-            self._refused = named(cause)
+        except (ActivityError, ApplicationError) as error:
+            self._refused = named(cause_of(error))
             return
         self._committer = Committer(restored(opened), owner)
         self._show()
