@@ -14,6 +14,7 @@ from pathlib import Path
 from workers.stack.spawn import spawn
 
 TAIL_LINES = 20
+INHERITED = ("PATH", "HOME", "TMPDIR", "TZ", "GOMAXPROCS", "GOMEMLIMIT")
 STOP_TIMEOUT = timedelta(seconds=15)
 POLL_SECONDS = 0.05
 PROBE_TIMEOUT = timedelta(seconds=10)
@@ -56,8 +57,10 @@ class Part(ABC):
         """Make a real call; any exception means not usable yet."""
 
     def environment(self) -> Mapping[str, str]:
-        """What the process's environment has beyond ours."""
-        return {}
+        """The process's environment. Of ours only what any program needs: the servers read variables such as
+        `OTEL_TRACES_EXPORTER` too, and Temporal refuses to start over one that is meant for us.
+        """
+        return {name: os.environ[name] for name in INHERITED if name in os.environ}
 
     async def prepare(self) -> None:  # noqa: B027 - most parts need nothing
         """Make what the process needs; runs before each start."""

@@ -24,7 +24,7 @@ def spawn(
     """Start `command`, by its whole path, in a process group of its own, with its output added to `log`.
 
     The kernel sends it `death_signal` when this process dies, however it dies (on Linux, and counted from the thread
-    that calls: use the main one). `environment` is added to ours.
+    that calls: use the main one). `environment` is all it gets of one.
     """
     parent = [str(os.getpid()), str(int(death_signal)), user]
     with log.open("ab") as output:
@@ -33,7 +33,7 @@ def spawn(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **environment},
+            env=environment,
             cwd=cwd,
             start_new_session=True,
         )

@@ -53,6 +53,7 @@ class WeaviateServer(Part):
         """One node that looks for no other, and elects itself within a second or two."""
         inner = self._ports["weaviate_cluster"]
         return {
+            **super().environment(),
             "PERSISTENCE_DATA_PATH": str(self._data),
             "AUTHENTICATION_ANONYMOUS_ACCESS_ENABLED": "true",
             "AUTOSCHEMA_ENABLED": "false",

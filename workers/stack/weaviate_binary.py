@@ -144,7 +144,7 @@ async def _run(
     """Run to the end, telling the last line of output every few seconds; ends it when cancelled or late."""
     log = work / "output"
     program = shutil.which(command[0]) or command[0]
-    process = spawn([program, *command[1:]], log=log, environment=environment, cwd=work)
+    process = spawn([program, *command[1:]], log=log, environment={**os.environ, **environment}, cwd=work)
     try:
         async with asyncio.timeout(timeout.total_seconds()):
             rounds = 0

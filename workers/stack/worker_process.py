@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -39,8 +40,8 @@ class WorkerProcess(Part):
         return [sys.executable, "-m", self._module]
 
     def environment(self) -> Mapping[str, str]:
-        """Also what finds our modules where this process found them."""
-        return {"PYTHONPATH": ":".join(filter(None, sys.path)), **self._environment}
+        """Ours, and what finds our modules where this process found them."""
+        return {**os.environ, "PYTHONPATH": ":".join(filter(None, sys.path)), **self._environment}
 
     async def prepare(self) -> None:
         """Count only what this start writes."""

@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from functools import cache
 from typing import Annotated, NoReturn
 
 import typer
@@ -34,8 +35,9 @@ def _root(
         os.environ["PERDURE_DEBUG"] = "1"
 
 
+@cache
 def _attach_checkout_commands() -> None:
-    # By name: the package must not depend on what is not shipped with it.
+    # By name: the package must not depend on what is not shipped with it. Not at import: those modules import this one.
     try:
         commands = importlib.import_module("workers.commands")
     except ModuleNotFoundError:
@@ -59,6 +61,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command line and answer its exit code. Errors become a sentence on stderr; `--debug` adds a traceback."""
     os.environ.pop("PERDURE_DEBUG", None)
     try:
+        _attach_checkout_commands()
         app(list(arguments))
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
@@ -92,6 +95,3 @@ def main() -> NoReturn:
         pass
     # A process that used the Temporal SDK can abort while the interpreter is torn down, having succeeded.
     os._exit(code)
-
-
-_attach_checkout_commands()
