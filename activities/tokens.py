@@ -16,7 +16,7 @@ def count(text: str, encoding: str = "cl100k_base") -> int:
     A text of over half a million characters is counted in pieces, which may add one token a piece.
 
     Raises:
-        ValueError: the encoding is not known.
+        KeyError: the encoding is not known.
     """
     encoder = _encoder(encoding)
     if len(text) <= _PIECE:

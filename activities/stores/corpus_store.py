@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import timedelta
 
 from sqlalchemy import ColumnElement, FromClause, and_, delete, exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -17,6 +18,8 @@ from activities.stores.corpus_tables import artifacts, corpora, spans, uploads
 from activities.stores.tables import tenants
 from perdure.errors import CorpusNotFound, InvalidRequest
 
+_ABANDONED = timedelta(days=1)
+"""Age of an upload that nobody will ingest any more."""
 _LIVE = spans.c.removed_in.is_(None)
 
 
@@ -121,7 +124,10 @@ class PostgresCorpusStore(PostgresCorpusReader):
             )
             await _note_indexed(connection, tenant, corpus)
             await connection.execute(
-                delete(uploads).where(_is(uploads, tenant, corpus), uploads.c.upload_id == upload_id)
+                delete(uploads).where(
+                    _is(uploads, tenant, corpus),
+                    or_(uploads.c.upload_id == upload_id, uploads.c.created_at < func.now() - _ABANDONED),
+                )
             )
             now = await connection.execute(select(corpora.c.version).where(_is(corpora, tenant, corpus)))
             return int(now.scalar_one())

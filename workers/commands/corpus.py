@@ -12,7 +12,7 @@ import typer
 
 from perdure.cli.output import INTERRUPTED, OK, Format, Output, progress, show
 from perdure.corpus import MAX_FILE_BYTES, Artifact, Corpus, IngestReport, ingest_workflow_id
-from perdure.errors import PerdureError, Unavailable
+from perdure.errors import Unavailable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -145,6 +145,8 @@ def _watched(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+    from workers.settings import Settings
+
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -174,8 +176,8 @@ def _watched(
             report = _run(run)
     except KeyboardInterrupt:
         progress(
-            "No longer watching. An ingest that has started goes on; run the command again to watch it and what is new, "
-            f"or look at workflow `{ingest_workflow_id(_tenant(), name)}` in the Temporal UI."
+            "No longer watching; what has started goes on. Run the command again to watch it, or look at workflow "
+            f"`{ingest_workflow_id(Settings.load().tenant, name)}` in the Temporal UI."
         )
         raise typer.Exit(INTERRUPTED) from None
     for failure in report.failures:
@@ -184,15 +186,6 @@ def _watched(
         progress(f"Weaviate is away ({report.error}). Full-text search serves until it is back; nothing is lost.")
     show(report, output, lambda: _result(report))
     raise typer.Exit(OK)
-
-
-def _tenant() -> str:
-    from workers.settings import Settings
-
-    try:
-        return Settings.load().tenant
-    except PerdureError:
-        return "default"
 
 
 def _table(*columns: str) -> Table:

@@ -1,0 +1,49 @@
+"""Reading a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from activities.corpus_files import read_folder
+from perdure.corpus import FailedFile
+
+
+def test_text_is_read_and_the_rest_is_reported(tmp_path: Path) -> None:
+    for path, data in {
+        "b.md": b"# B\r\n",
+        "a/x.py": "x = '\U0001f600'".encode(),
+        "empty.txt": b"",
+        "image.png": b"\x89PNG\0\0",
+        "latin.txt": "caf\xe9".encode("latin-1"),
+        "large.txt": b"x" * 101,
+        ".hidden": b"secret",
+        ".git/config": b"x",
+        "node_modules/m.js": b"x",
+        "a/__pycache__/x.pyc": b"x",
+        "api_pb2.py": b"generated",
+    }.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(data)
+    found = list(read_folder(tmp_path, 100))
+    assert [entry for entry in found if isinstance(entry, tuple)] == [
+        ("b.md", "# B\r\n"),
+        ("empty.txt", ""),
+        ("a/x.py", "x = '\U0001f600'"),
+    ]
+    assert [entry for entry in found if isinstance(entry, FailedFile)] == [
+        FailedFile(path="image.png", reason="binary"),
+        FailedFile(path="large.txt", reason="101 bytes; the limit is 100"),
+        FailedFile(path="latin.txt", reason="not UTF-8 (at byte 3)"),
+    ]
+
+
+def test_one_file_is_a_folder_of_one(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("x")
+    assert list(read_folder(tmp_path / "a.txt")) == [("a.txt", "x")]
+
+
+def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        list(read_folder(tmp_path / "nowhere"))

@@ -1,0 +1,20 @@
+"""Ids follow from content and place alone."""
+
+from __future__ import annotations
+
+from activities.spans import artifact_id, span_id
+
+
+def test_an_id_is_the_same_in_any_process() -> None:
+    assert span_id("docs", "a/b.md", 1, 9, "text") == "d89d1f4b-f3c2-51bd-a16c-cb224edeedc7"
+    assert artifact_id("default", "docs", "a/b.md") == "42bf767e-134a-5ec2-8126-49e907d72867"
+
+
+def test_parts_that_join_to_the_same_text_have_different_ids() -> None:
+    assert artifact_id("t", "a", "b/c") != artifact_id("t", "a/b", "c")
+    assert span_id("a", "b1", 1, 2, "x") != span_id("a", "b", 11, 2, "x")
+
+
+def test_a_changed_text_or_place_changes_the_id() -> None:
+    first = span_id("c", "p", 1, 2, "x")
+    assert len({first, span_id("c", "p", 1, 2, "y"), span_id("c", "p", 2, 3, "x"), span_id("d", "p", 1, 2, "x")}) == 4

@@ -1,0 +1,29 @@
+"""Token counts."""
+
+from __future__ import annotations
+
+import pytest
+
+from activities.tokens import count
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "tokens"),
+    [
+        ("", "cl100k_base", 0),
+        ("Hello world", "cl100k_base", 2),
+        ("<|endoftext|>", "cl100k_base", 7),
+        ("你好世界", "o200k_base", 2),
+    ],
+)
+def test_text_is_counted_as_the_encoding_does(text: str, encoding: str, tokens: int) -> None:
+    assert count(text, encoding) == tokens
+
+
+def test_a_text_of_a_million_characters_is_counted() -> None:
+    assert count("word " * 300_000) == pytest.approx(300_000, rel=1e-4)
+
+
+def test_an_unknown_encoding_is_an_error() -> None:
+    with pytest.raises(KeyError, match="p99"):
+        count("text", "p99_base")
