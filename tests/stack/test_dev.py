@@ -8,15 +8,19 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import psycopg
 import pytest
 from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
 
+from perdure.contract import SESSION_WORKFLOW, TASK_QUEUE, AddUserMessage, Handlers, StartSession
+from perdure.ids import workflow_id
 from tests.support.eventually import eventually
 from tests.support.stack import data_dir, stack_environment
 
@@ -46,7 +50,9 @@ class Dev:
         return next(p for p in self.family if name in p.name() and p.ppid() == self.process.pid)
 
 
-async def perdure(folder: Path, *arguments: str, errors: Path | None = None) -> asyncio.subprocess.Process:
+async def perdure(
+    folder: Path, *arguments: str, errors: Path | None = None, variables: Mapping[str, str] | None = None
+) -> asyncio.subprocess.Process:
     """Start `perdure` with its data in `folder`."""
     log = (errors or folder / "stderr").open("wb")
     with log:
@@ -54,14 +60,19 @@ async def perdure(folder: Path, *arguments: str, errors: Path | None = None) -> 
             *(sys.executable, "-m", "perdure.cli", *arguments),
             stdout=asyncio.subprocess.PIPE,
             stderr=log,
-            env={**os.environ, **stack_environment(folder), "PYTHONPATH": ":".join(filter(None, sys.path))},
+            env={
+                **os.environ,
+                **stack_environment(folder),
+                **variables,
+                "PYTHONPATH": ":".join(filter(None, sys.path)),
+            },
         )
 
 
 @asynccontextmanager
-async def dev(folder: Path, *, workers: int = 0) -> AsyncIterator[Dev]:
+async def dev(folder: Path, *, workers: int = 0, variables: Mapping[str, str] | None = None) -> AsyncIterator[Dev]:
     """A running `perdure dev` in `folder`, killed afterwards if it still runs."""
-    process = await perdure(folder, "dev", "--workers", str(workers), "--output", "json")
+    process = await perdure(folder, "dev", "--workers", str(workers), "--output", "json", variables=variables)
     assert process.stdout is not None
     try:
         line = await asyncio.wait_for(process.stdout.readline(), WITHIN)
@@ -147,3 +158,27 @@ async def test_two_workers_run_with_the_stack_and_end_with_it() -> None:
             code, _ = await running.ended()
             assert code == 1
             assert re.search(r"Worker [12] ended by SIGKILL", (folder / "stderr").read_text())
+
+
+async def test_a_turn_is_one_trace_from_the_update_to_postgres() -> None:
+    with data_dir() as folder:
+        async with dev(folder, workers=1, variables={"OTEL_TRACES_EXPORTER": "console"}) as running:
+            client = await Client.connect(running.addresses["temporal"], data_converter=pydantic_data_converter)
+            session = await client.start_workflow(
+                SESSION_WORKFLOW, StartSession(session_id="s"), id=workflow_id("default", "s"), task_queue=TASK_QUEUE
+            )
+            await session.execute_update(Handlers.ADD_USER_MESSAGE, AddUserMessage(content="hello"))
+            running.process.send_signal(signal.SIGTERM)
+            await running.ended()
+        traces: dict[str, set[str]] = {}
+        for span in _spans((folder / "logs" / "worker-1.log").read_text()):
+            traces.setdefault(span["context"]["trace_id"], set()).add(span["attributes"].get("db.system", span["name"]))
+    (turn,) = (names for names in traces.values() if "HandleUpdate:add_user_message" in names)
+    assert {"RunActivity:record_user_message", "postgresql"} <= turn
+
+
+def _spans(log: str) -> Iterator[dict[str, Any]]:
+    decoder, start = json.JSONDecoder(), 0
+    while (start := log.find("{\n", start)) >= 0:
+        span, start = decoder.raw_decode(log, start)
+        yield span
