@@ -53,6 +53,11 @@ class Calls:
         self.timeout = timeout
         self._gates: dict[str, _Gate] = {}
 
+    @property
+    def waiting(self) -> int:
+        """Updates in flight or waiting for their turn, over all sessions."""
+        return sum(gate.users for gate in self._gates.values())
+
     async def update(self, command: Command) -> Any:
         """The command's answer, as JSON; none for one that `gone_is_done`.
 

@@ -27,7 +27,7 @@ from perdure.contract import (
     Turn,
     UpdateSession,
 )
-from perdure.errors import Unavailable, WorkingSetCorrupted
+from perdure.errors import SessionDeleted, Unavailable, WorkingSetCorrupted
 from perdure.fields import MessageFields, SessionChanges, UserMessageFields, batch_request, given, message_request
 from perdure.history import estimate, render
 from perdure.ids import workflow_id
@@ -110,11 +110,14 @@ class SessionHandle:
     async def get(self) -> Session:
         """The session as of its last commit."""
         try:
-            return Session.model_validate(await self._query(Handlers.GET_SESSION, {}))
+            session = Session.model_validate(await self._query(Handlers.GET_SESSION, {}))
         except (NotOpen, Unavailable):
             if self._reader is None:
                 raise
             return await self._reader.get_session(self.tenant, self.session_id)
+        if session.status == "deleted":  # its run has yet to end
+            raise SessionDeleted(session_id=self.session_id)
+        return session
 
     async def history(self, max_tokens: int | None = None, *, counting: str = "tokenizer") -> History:
         """The newest messages as text within `max_tokens`, in chronological order; all of them without a limit.
@@ -135,6 +138,8 @@ class SessionHandle:
             history = render(page.messages, max_tokens=max_tokens, complete=page.complete, count=count)
             if len(history.messages) < len(page.messages):
                 return history
+        if not history.messages:
+            await self.get()  # which tells an empty session from a deleted one
         return await self._older(history, request)
 
     async def _older(self, history: History, request: GetHistory) -> History:

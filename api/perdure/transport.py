@@ -130,9 +130,10 @@ class TemporalTransport:
             task = asyncio.current_task()
             if task is not None and task.cancelling():  # which the SDK turns into a timeout
                 raise asyncio.CancelledError from error
-            raise self._sorted(error) from error
+            raise self.sorted(error) from error
 
-    def _sorted(self, error: Exception) -> Exception:
+    def sorted(self, error: Exception) -> Exception:
+        """What a failure of the SDK means for the call."""
         match error:
             case WorkflowUpdateFailedError(cause=ApplicationError() as cause):
                 return _refused(cause)

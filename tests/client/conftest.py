@@ -1,0 +1,65 @@
+"""A worker in this process, and clients of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from temporalio.client import Client as TemporalClient
+from temporalio.client import WorkflowExecutionStatus
+
+from activities.stores.engine import engine_of
+from activities.stores.session_reader import PostgresReader
+from perdure import Client
+from workers.settings import Settings
+from workers.worker import running_worker
+
+
+@dataclass
+class Service:
+    """A deployment of the test's own: settings, and how to reach it."""
+
+    settings: Settings
+    temporal: TemporalClient
+    reader: PostgresReader
+
+    def client(self, **arguments: Any) -> Client:
+        """A client without a reader, unless one is given."""
+        return Client(self.temporal, tenant=self.settings.tenant, task_queue=self.settings.task_queue, **arguments)
+
+    @asynccontextmanager
+    async def worker(self) -> AsyncIterator[None]:
+        """A worker that polls inside the block."""
+        async with running_worker(self.settings, self.temporal):
+            yield
+
+    async def archived(self, workflow_id: str) -> bool:
+        """Whether the session's newest run has ended."""
+        described = await self.temporal.get_workflow_handle(workflow_id).describe()
+        return described.status == WorkflowExecutionStatus.COMPLETED
+
+
+@pytest.fixture
+async def idle_service(settings: Settings, temporal_client: TemporalClient) -> AsyncIterator[Service]:
+    """A deployment without a worker."""
+    brisk = settings.model_copy(update={"graceful_shutdown_timeout": timedelta(seconds=1)})
+    engine = engine_of(brisk.require_database_url())
+    yield Service(brisk, temporal_client, PostgresReader(engine))
+    await engine.dispose()
+
+
+@pytest.fixture
+async def service(idle_service: Service) -> AsyncIterator[Service]:
+    """A deployment with a worker."""
+    async with idle_service.worker():
+        yield idle_service
+
+
+@pytest.fixture
+def client(service: Service) -> Client:
+    """A client with nothing but Temporal."""
+    return service.client()

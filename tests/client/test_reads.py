@@ -1,0 +1,108 @@
+"""History, pages and replay, with and without a reader."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import update
+
+from activities.stores.engine import engine_of
+from activities.stores.tables import working_sets
+from perdure import Client, SessionHandle, WorkingSetCorrupted
+from tests.client.conftest import Service
+
+MESSAGES = 130
+"""More than a session's workflow keeps at hand, and more than a page."""
+
+
+@pytest.fixture(params=["with a reader", "with nothing but Temporal"])
+async def session(request: pytest.FixtureRequest, service: Service, unique: str) -> SessionHandle:
+    client = service.client(reader=service.reader if request.param == "with a reader" else None)
+    session = await client.start_session(unique)
+    roles = ("user", "assistant")
+    listed = [{"role": roles[i % 2], "content": f"message {i}"} for i in range(MESSAGES)]
+    await session.add_messages(listed[:100])
+    await session.add_messages(listed[100:])
+    return session
+
+
+def lines(first: int) -> str:
+    names = ("User", "Assistant")
+    return "\n\n".join(f"{names[i % 2]}: message {i}" for i in range(first, MESSAGES))
+
+
+async def test_history_without_a_limit_is_all_of_it(session: SessionHandle) -> None:
+    history = await session.history()
+    assert history.text == lines(0)
+    assert history.complete
+    assert [m.sequence_number for m in history.messages] == list(range(MESSAGES))
+
+
+@pytest.mark.parametrize("counting", ["tokenizer", "estimate"])
+async def test_history_reaches_back_as_far_as_its_limit(session: SessionHandle, counting: str) -> None:
+    few = await session.history(60, counting=counting)
+    assert 0 < len(few.messages) < 50
+    assert few.text == lines(few.messages[0].sequence_number)
+    assert not few.complete
+    many = await session.history(600, counting=counting)
+    assert 50 < len(many.messages) < MESSAGES
+    assert many.text == lines(many.messages[0].sequence_number)
+    assert not many.complete
+
+
+async def test_a_newest_message_that_does_not_fit_is_cut(session: SessionHandle) -> None:
+    history = await session.history(2)
+    assert history.truncated
+    assert history.text
+    assert lines(MESSAGES - 1).startswith(history.text)
+
+
+async def test_messages_come_in_pages(session: SessionHandle) -> None:
+    newest = await session.messages()
+    assert [m.sequence_number for m in newest.messages] == list(range(MESSAGES - 100, MESSAGES))
+    assert not newest.complete
+    older = await session.messages(before=newest.messages[0].sequence_number)
+    assert [m.sequence_number for m in older.messages] == list(range(MESSAGES - 100))
+    assert older.complete
+    after = await session.messages(after=9, limit=3)
+    assert [m.sequence_number for m in after.messages] == [10, 11, 12]
+
+
+async def test_turns_run_from_the_first_to_the_last(session: SessionHandle) -> None:
+    turns = [turn async for turn in session.turns()]
+    assert len(turns) == MESSAGES // 2
+    for i, turn in enumerate(turns):
+        assert turn.user_message is not None
+        assert turn.user_message.content == f"message {2 * i}"
+        assert [m.content for m in turn.messages] == [f"message {2 * i + 1}"]
+
+
+async def test_a_page_of_replay_holds_whole_turns(session: SessionHandle) -> None:
+    page = await session.replay(limit=3)
+    assert len(page.turns) == 3
+    assert not page.complete
+    assert page.session.message_count == MESSAGES
+
+
+async def test_an_empty_session_reads_as_empty(client: Client, unique: str) -> None:
+    session = await client.start_session(unique)
+    history = await session.history()
+    assert (history.text, history.messages, history.complete) == ("", [], True)
+    assert (await session.replay()).turns == []
+    assert [turn async for turn in session.turns()] == []
+
+
+async def test_a_working_set_that_was_tampered_with_is_noticed(service: Service, unique: str) -> None:
+    session = await service.client(reader=service.reader).start_session(unique, corpus="none-such")
+    added = await session.add_user_message("Hello")
+    assert added.working_set is not None
+    assert added.working_set.verified()
+    assert (await session.replay()).turns[0].working_set == added.working_set
+    engine = engine_of(service.settings.require_database_url())
+    async with engine.begin() as connection:
+        body = added.working_set.model_copy(update={"text": "something else"})
+        await connection.execute(update(working_sets).values(body=body))
+    await engine.dispose()
+    with pytest.raises(WorkingSetCorrupted) as caught:
+        await session.replay()
+    assert caught.value.details == {"message_ids": [added.message.message_id]}
+    assert len((await session.replay(verify=False)).turns) == 1

@@ -1,0 +1,174 @@
+"""When a call is sent again, and what it says when it gives up."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from perdure.calls import MAX_REQUEST_BYTES, Calls, Command
+from perdure.contract import MAX_IN_FLIGHT
+from perdure.errors import (
+    IdempotencyConflict,
+    InvalidRequest,
+    OutcomeUnknown,
+    PayloadTooLarge,
+    SessionDeleted,
+    Unavailable,
+)
+from perdure.transport import NotOpen, TryAgain
+from tests.unit.client.transport import Script
+
+LOST = TryAgain("no answer", sent=True)
+REFUSED_TO_CONNECT = TryAgain("connection refused", sent=False)
+ROLLING = TryAgain("the run is ending", sent=False, ended=True)
+ANSWER = {"message": "x"}
+RESTORE = {"restore_only": True}
+
+
+def calls(script: Script, *, timeout: float = 5.0, rpc_timeout: float = 1.0) -> Calls:
+    return Calls(script, rpc_timeout=timedelta(seconds=rpc_timeout), timeout=timedelta(seconds=timeout))
+
+
+def command(**changes: Any) -> Command:
+    fields: dict[str, Any] = {
+        "workflow_id": "session:default:s",
+        "name": "add_user_message",
+        "body": {"content": "Hello", "message_id": "k"},
+        "key": "k",
+        "revive": RESTORE,
+    }
+    return Command(**{**fields, **changes})
+
+
+async def test_an_unanswered_attempt_is_repeated_with_the_same_body_under_the_same_update_id() -> None:
+    script = Script(LOST, LOST, ANSWER)
+    assert await calls(script).update(command()) == ANSWER
+    assert len(script.updates) == 3
+    assert len({update.update_id for update in script.updates}) == 1
+    assert all(update.body == {"content": "Hello", "message_id": "k"} for update in script.updates)
+
+
+async def test_an_update_that_ended_with_its_run_is_sent_under_another_id() -> None:
+    script = Script(ROLLING, ANSWER)
+    assert await calls(script).update(command()) == ANSWER
+    first, second = script.updates
+    assert first.update_id != second.update_id
+    assert first.body == second.body
+
+
+async def test_a_session_that_is_not_open_is_restored_by_the_same_call() -> None:
+    script = Script(NotOpen(), ANSWER)
+    assert await calls(script).update(command()) == ANSWER
+    assert [update.start for update in script.updates] == [None, RESTORE]
+
+
+async def test_two_calls_never_share_an_update_id() -> None:
+    script = Script(ANSWER)
+    one = calls(script)
+    await one.update(command())
+    await one.update(command())
+    assert len({update.update_id for update in script.updates}) == 2
+
+
+async def test_a_refusal_is_raised_at_once() -> None:
+    script = Script(IdempotencyConflict("used before", key="k"))
+    with pytest.raises(IdempotencyConflict) as caught:
+        await calls(script).update(command())
+    assert caught.value.details == {"key": "k"}
+    assert len(script.updates) == 1
+
+
+async def test_a_command_that_may_have_been_sent_ends_as_outcome_unknown_with_its_key() -> None:
+    with pytest.raises(OutcomeUnknown) as caught:
+        await calls(Script(LOST, REFUSED_TO_CONNECT), timeout=0.3).update(command())
+    assert caught.value.details["key"] == "k"
+    assert "same key, 'k'" in caught.value.message
+    assert caught.value.retryable
+
+
+async def test_a_command_that_was_never_sent_ends_as_unavailable() -> None:
+    with pytest.raises(Unavailable):
+        await calls(Script(REFUSED_TO_CONNECT), timeout=0.3).update(command())
+
+
+async def test_a_read_that_got_no_answer_ends_as_unavailable() -> None:
+    with pytest.raises(Unavailable):
+        await calls(Script(LOST), timeout=0.3).update(command(key=None))
+
+
+async def test_no_attempt_has_more_time_than_is_left() -> None:
+    script = Script(LOST)
+    with pytest.raises(OutcomeUnknown):
+        await calls(script, timeout=0.3, rpc_timeout=0.2).update(command())
+    assert script.timeouts[0] == timedelta(seconds=0.2)
+    assert script.timeouts[-1] < timedelta(seconds=0.2)
+
+
+async def test_a_delete_whose_answer_was_lost_has_succeeded_when_the_session_is_found_deleted() -> None:
+    script = Script(LOST, SessionDeleted(session_id="s"))
+    assert await calls(script).update(command(gone_is_done=True)) is None
+
+
+async def test_a_delete_of_a_deleted_session_is_refused() -> None:
+    with pytest.raises(SessionDeleted):
+        await calls(Script(SessionDeleted(session_id="s"))).update(command(gone_is_done=True))
+
+
+async def test_eight_updates_are_in_flight_on_one_session_and_the_next_one_waits() -> None:
+    script = Script(ANSWER)
+    script.gate = asyncio.Event()
+    one = calls(script)
+    sent = [asyncio.create_task(one.update(command())) for _ in range(3 * MAX_IN_FLIGHT)]
+    other = asyncio.create_task(one.update(command(workflow_id="session:default:other")))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert script.in_flight == MAX_IN_FLIGHT + 1
+    script.gate.set()
+    await asyncio.gather(*sent, other)
+    assert len(script.updates) == 3 * MAX_IN_FLIGHT + 1
+    assert one.waiting == 0
+
+
+async def test_a_call_that_found_no_free_place_in_time_was_not_sent() -> None:
+    script = Script(ANSWER)
+    script.gate = asyncio.Event()
+    one = calls(script, timeout=0.1)
+    first = [asyncio.create_task(one.update(command())) for _ in range(MAX_IN_FLIGHT)]
+    await asyncio.sleep(0)
+    with pytest.raises(Unavailable, match="not sent"):
+        await one.update(command())
+    script.gate.set()
+    await asyncio.gather(*first)
+    assert len(script.updates) == MAX_IN_FLIGHT
+
+
+async def test_a_cancelled_call_gives_its_place_back() -> None:
+    script = Script(ANSWER)
+    script.gate = asyncio.Event()
+    one = calls(script)
+    task = asyncio.create_task(one.update(command()))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert one.waiting == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [({"content": "x" * MAX_REQUEST_BYTES}, PayloadTooLarge), ({"content": "\ud800"}, InvalidRequest)],
+)
+async def test_a_body_that_no_payload_can_hold_is_not_sent(body: dict[str, Any], error: type[Exception]) -> None:
+    script = Script(ANSWER)
+    with pytest.raises(error):
+        await calls(script).update(command(body=body))
+    assert script.updates == []
+
+
+async def test_a_query_is_asked_again_only_by_the_patient() -> None:
+    assert await calls(Script(LOST, ANSWER)).query("session:default:s", "get_session", {}, patient=True) == ANSWER
+    with pytest.raises(Unavailable):
+        await calls(Script(LOST), rpc_timeout=0.1).query("session:default:s", "get_session", {}, patient=False)

@@ -1,0 +1,58 @@
+"""What callers may rely on by name."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+import perdure
+from perdure.errors import BY_CODE, Busy, PerdureError, Refused
+
+PUBLIC = """
+Busy CapacityExceeded Citation Client CompilerConfig CorpusNotFound HeadMoved History IdempotencyConflict InvalidMessage
+InvalidRequest InvalidRole InvalidSessionId Message MessageAnswer MessagePage NewMessage OutcomeUnknown PayloadTooLarge
+PerdureError Reader Refused Replay Session SessionConfig SessionDeleted SessionFilter SessionHandle SessionList
+SessionNotActive SessionNotFound SessionRolling SessionSummary Turn Unavailable WorkingSet WorkingSetCorrupted
+WorkingSetSpan
+"""
+REFUSED = """
+CorpusNotFound HeadMoved IdempotencyConflict InvalidMessage InvalidRequest InvalidRole InvalidSessionId PayloadTooLarge
+SessionDeleted SessionNotActive SessionNotFound
+"""
+
+
+def test_the_public_names_are_these() -> None:
+    assert perdure.__all__ == PUBLIC.split()
+
+
+@pytest.mark.parametrize("name", PUBLIC.split())
+def test_every_public_name_is_there(name: str) -> None:
+    assert getattr(perdure, name).__name__ == name
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="Clown"):
+        _ = perdure.Clown
+
+
+def test_the_error_names_are_these() -> None:
+    assert {e.__name__ for e in Refused.__subclasses__()} == set(REFUSED.split())
+    assert {e.__name__ for e in Busy.__subclasses__()} == {"CapacityExceeded", "SessionRolling"}
+    assert {e.__name__ for e in PerdureError.__subclasses__()} == {
+        *("Refused", "Busy", "OutcomeUnknown", "Unavailable", "WorkingSetCorrupted")
+    }
+
+
+def test_every_error_is_public_and_drawn_in_the_tree() -> None:
+    drawn = importlib.import_module("perdure.errors").__doc__ or ""
+    for name in BY_CODE:
+        assert name in perdure.__all__
+        assert name in drawn
+
+
+def test_importing_the_package_leaves_the_sdk_alone() -> None:
+    check = "import perdure, sys; sys.exit('temporalio.client' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0

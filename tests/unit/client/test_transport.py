@@ -1,0 +1,95 @@
+"""How Temporal's failures are sorted, by a Temporal client with nobody to talk to."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from datetime import timedelta
+
+import pytest
+from temporalio.client import Client, WorkflowQueryFailedError, WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
+
+from perdure.errors import HeadMoved, InvalidRequest, PerdureError, SessionRolling, Unavailable
+from perdure.transport import NotOpen, TemporalTransport, TryAgain, Update
+
+UPDATE = Update(workflow_id="session:default:s", name="suspend", body={}, update_id="u")
+
+
+def refused(name: str) -> WorkflowUpdateFailedError:
+    return WorkflowUpdateFailedError(ApplicationError("no", {"active_message_id": "m"}, type=name))
+
+
+@pytest.fixture
+async def transport() -> TemporalTransport:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    return TemporalTransport(await Client.connect(f"127.0.0.1:{port}", lazy=True), "perdure")
+
+
+@pytest.mark.parametrize(
+    ("error", "sent", "ended"),
+    [
+        (TimeoutError(), True, False),
+        (RPCError("gone", RPCStatusCode.UNAVAILABLE, b""), True, False),
+        (RPCError("tcp connect error", RPCStatusCode.UNAVAILABLE, b""), True, False),  # the SDK may have tried before
+        (RPCError("late", RPCStatusCode.DEADLINE_EXCEEDED, b""), True, False),
+        (RPCError("busy", RPCStatusCode.RESOURCE_EXHAUSTED, b""), True, False),
+        (RPCError("aborted", RPCStatusCode.ABORTED, b""), True, False),
+        (refused(SessionRolling.__name__), False, True),
+        (refused("AcceptedUpdateCompletedWorkflow"), True, True),
+        (refused("Fenced"), False, True),
+        (RuntimeError("Failed client connect: no"), False, False),
+    ],
+)
+async def test_what_may_pass_is_tried_again(
+    transport: TemporalTransport, error: Exception, sent: bool, ended: bool
+) -> None:
+    found = transport.sorted(error)
+    assert isinstance(found, TryAgain)
+    assert (found.sent, found.ended) == (sent, ended)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (RPCError("workflow not found", RPCStatusCode.NOT_FOUND, b""), NotOpen),
+        (RPCError("Namespace x is not found.", RPCStatusCode.NOT_FOUND, b""), Unavailable),
+        (RPCError("no", RPCStatusCode.PERMISSION_DENIED, b""), Unavailable),
+        (RPCError("no", RPCStatusCode.INVALID_ARGUMENT, b""), InvalidRequest),
+        (WorkflowQueryFailedError("no"), NotOpen),
+        (refused("HeadMoved"), HeadMoved),
+        (refused("Unheard"), PerdureError),
+        (ZeroDivisionError(), ZeroDivisionError),
+    ],
+)
+async def test_what_will_not_pass_has_a_name(
+    transport: TemporalTransport, error: Exception, kind: type[Exception]
+) -> None:
+    assert type(transport.sorted(error)) is kind
+
+
+async def test_the_details_of_a_refusal_cross_the_wire(transport: TemporalTransport) -> None:
+    found = transport.sorted(refused("HeadMoved"))
+    assert isinstance(found, HeadMoved)
+    assert found.details == {"active_message_id": "m"}
+
+
+async def test_a_server_that_cannot_be_reached_was_sent_nothing(transport: TemporalTransport) -> None:
+    with pytest.raises(TryAgain) as caught:
+        await transport.update(UPDATE, timedelta(seconds=2))
+    assert not caught.value.sent
+
+
+async def test_a_cancellation_stays_one() -> None:
+    with socket.socket() as silent:  # takes connections and says nothing
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        client = await Client.connect(f"127.0.0.1:{silent.getsockname()[1]}", lazy=True)
+        task = asyncio.create_task(TemporalTransport(client, "perdure").update(UPDATE, timedelta(seconds=30)))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task

@@ -1,0 +1,49 @@
+"""A transport that plays a script: one outcome for each attempt."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from perdure.transport import Update
+
+Outcome = dict[str, Any] | Exception | Callable[[], dict[str, Any]]
+
+
+class Script:
+    """Answers each attempt with the next outcome of the script, and the last one for ever; notes what was sent."""
+
+    def __init__(self, *outcomes: Outcome) -> None:
+        self._outcomes = list(outcomes)
+        self.updates: list[Update] = []
+        self.timeouts: list[timedelta] = []
+        self.in_flight = 0
+        self.most_in_flight = 0
+        self.gate: asyncio.Event | None = None
+
+    async def update(self, update: Update, timeout: timedelta) -> Any:
+        self.updates.append(update)
+        self.timeouts.append(timeout)
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            if self.gate is not None:
+                await self.gate.wait()
+            return self._next()
+        finally:
+            self.in_flight -= 1
+
+    async def query(self, workflow_id: str, name: str, body: dict[str, Any], timeout: timedelta) -> Any:  # noqa: ARG002 - the Protocol's
+        self.timeouts.append(timeout)
+        return self._next()
+
+    async def signal(self, workflow_id: str, name: str, body: dict[str, Any], timeout: timedelta) -> None:  # noqa: ARG002 - the Protocol's
+        self._next()
+
+    def _next(self) -> dict[str, Any]:
+        outcome = self._outcomes.pop(0) if len(self._outcomes) > 1 else self._outcomes[0]
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome if isinstance(outcome, dict) else outcome()
