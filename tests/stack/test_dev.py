@@ -63,7 +63,7 @@ async def perdure(
             env={
                 **os.environ,
                 **stack_environment(folder),
-                **variables,
+                **(variables or {}),
                 "PYTHONPATH": ":".join(filter(None, sys.path)),
             },
         )
