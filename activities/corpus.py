@@ -11,7 +11,21 @@ from temporalio import activity
 
 from activities import tokens
 from activities.chunking import CHUNKERS, DEFAULT_CHUNKING, lines_of
-from activities.ingest import BEGIN, FILES, INDEX, PUBLISH, REBUILD, TIDY, Begun, Publish, Step, Stepped, Target, Upload
+from activities.ingest import (
+    BEGIN,
+    FILES,
+    INDEX,
+    PUBLISH,
+    REBUILD,
+    TIDY,
+    Begun,
+    Publish,
+    Rebuilt,
+    Step,
+    Stepped,
+    Target,
+    Upload,
+)
 from activities.ingest_batch import CutFile, StagedFile
 from activities.ports import CorpusStore, Embedder, SpanIndex
 from activities.spans import Span, artifact_id, span_id
@@ -132,8 +146,8 @@ class CorpusActivities:
         await self._store.purge(tenant, corpus)
 
     @activity.defn(name=REBUILD)
-    async def rebuild_index(self, target: Target) -> int:
-        """Make the index anew beside the old one, which serves until the switch; how many spans it holds."""
+    async def rebuild_index(self, target: Target) -> Rebuilt:
+        """Make the index anew beside the old one, which serves until the switch."""
         tenant, corpus = target.tenant, target.corpus
         if self._index is None:
             raise ValueError("no span index is configured")
@@ -148,10 +162,10 @@ class CorpusActivities:
             await self._index.put(target.fresh, spans)
             after, put = spans[-1].span_id, put + len(spans)
             activity.heartbeat(after, put)
-        await self._store.switch_index(tenant, corpus, target.fresh)
+        version = await self._store.switch_index(tenant, corpus, target.fresh)
         if old != target.fresh:
             await self._index.drop(old)
-        return put
+        return Rebuilt(version=version, spans=put)
 
     async def _spans_of(self, upload: Upload, file: StagedFile) -> Sequence[Span]:
         """The file's spans; the vector of one that the corpus has already is left empty."""

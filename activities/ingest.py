@@ -57,6 +57,13 @@ class Publish(_Payload):
     version: int
 
 
+class Rebuilt(_Payload):
+    """How many spans the new index holds, and of which version."""
+
+    version: int
+    spans: int
+
+
 class Target(_Payload):
     """A corpus whose index is to be worked on. `fresh` names the index to make, if one is."""
 

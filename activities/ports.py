@@ -204,8 +204,8 @@ class CorpusStore(CorpusReader, Protocol):
         """Whether the index holds the version that readers see; if so, they may use it."""
         ...
 
-    async def switch_index(self, tenant: str, corpus: str, index: str) -> None:
-        """`index` holds everything and serves from now on."""
+    async def switch_index(self, tenant: str, corpus: str, index: str) -> int:
+        """`index` holds everything and serves from now on; the version it serves."""
         ...
 
     async def removed(self, tenant: str, corpus: str, limit: int) -> list[str]:

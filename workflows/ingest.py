@@ -19,6 +19,7 @@ with workflow.unsafe.imports_passed_through():
         TIDY,
         Begun,
         Publish,
+        Rebuilt,
         Step,
         Stepped,
         Target,
@@ -91,8 +92,8 @@ class IngestCorpus:
 
     async def _rebuild(self) -> None:
         self._note(phase="indexing")
-        spans: int = await self._do(REBUILD, self._target(), int)
-        self._note(spans=spans, indexed=True)
+        rebuilt: Rebuilt = await self._do(REBUILD, self._target(), Rebuilt)
+        self._note(version=rebuilt.version, spans=rebuilt.spans, indexed=True)
 
     def _target(self) -> Target:
         fresh = workflow.info().first_execution_run_id  # another for each ingest, the same in all its runs

@@ -171,11 +171,13 @@ class PostgresCorpusStore(PostgresCorpusReader):
         async with self._engine.begin() as connection:
             return await _note_indexed(connection, tenant, corpus)
 
-    async def switch_index(self, tenant: str, corpus: str, index: str) -> None:
+    async def switch_index(self, tenant: str, corpus: str, index: str) -> int:
         async with self._engine.begin() as connection:
             await connection.execute(update(spans).where(_is(spans, tenant, corpus), _LIVE).values(indexed=True))
             await connection.execute(update(corpora).where(_is(corpora, tenant, corpus)).values(index_name=index))
             await _note_indexed(connection, tenant, corpus)
+            now = await connection.execute(select(corpora.c.version).where(_is(corpora, tenant, corpus)))
+            return int(now.scalar_one())
 
     async def removed(self, tenant: str, corpus: str, limit: int) -> list[str]:
         query = (

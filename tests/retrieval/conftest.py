@@ -1,0 +1,97 @@
+"""Corpora on real servers: a worker for ingest, a store, an index, a compiler."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from activities.compiler import WorkingSetCompiler
+from activities.corpus import CorpusActivities
+from activities.embedder import MiniLm
+from activities.ingest_folder import ingest_folder
+from activities.stores.corpus_store import PostgresCorpusStore
+from activities.stores.engine import engine_of
+from activities.stores.weaviate_index import WeaviateIndex
+from perdure.corpus import IngestReport
+from perdure.working_set import CompilerConfig, WorkingSet
+from workers.stack.stack import Stack
+from workflows.ingest import IngestCorpus
+
+
+@dataclass(frozen=True)
+class Corpora:
+    """One tenant's corpora, with all that fills and reads them."""
+
+    client: Client
+    engine: AsyncEngine
+    store: PostgresCorpusStore
+    index: WeaviateIndex
+    embedder: MiniLm
+    compiler: WorkingSetCompiler
+    tenant: str
+
+    async def ingest(self, folder: Path, corpus: str = "docs") -> IngestReport:
+        return await ingest_folder(
+            self.client, self.store, folder, corpus=corpus, tenant=self.tenant, task_queue=self.tenant
+        )
+
+    async def compile(
+        self, query: str, corpus: str = "docs", config: CompilerConfig | None = None, explain: bool = False
+    ) -> WorkingSet:
+        return await self.compiler.compile(
+            tenant=self.tenant, corpus=corpus, query=query, config=config or CompilerConfig(), explain=explain
+        )
+
+
+@pytest.fixture(scope="session")
+def embedder() -> MiniLm:
+    return MiniLm()
+
+
+@pytest.fixture
+async def corpora(
+    stack: Stack, database_url: str, temporal_client: Client, unique: str, embedder: MiniLm
+) -> AsyncIterator[Corpora]:
+    """A worker on a task queue of its own, which is also the tenant's name."""
+    assert stack.addresses.weaviate is not None
+    engine = engine_of(database_url, pool_size=8)
+    store = PostgresCorpusStore(engine)
+    index = WeaviateIndex(stack.addresses.weaviate, stack.addresses.weaviate_grpc_port, embedder.id)
+    activities = CorpusActivities(store, index, embedder)
+    worker = Worker(temporal_client, task_queue=unique, workflows=[IngestCorpus], activities=activities.all())
+    async with worker:
+        compiler = WorkingSetCompiler(store, index, embedder)
+        yield Corpora(temporal_client, engine, store, index, embedder, compiler, unique)
+    await index.close()
+    await engine.dispose()
+
+
+DOCUMENTS = {
+    "memory.md": "# Memory\n\nOwnership frees memory without a garbage collector.\n\n## Borrowing\n\nBorrows end.\n",
+    "fruit.txt": "There are 100 apples in the basket.\nPears are kept in the cellar.\n",
+    "src/stop.py": "def stop_worker(worker):\n    worker.shutdown()\n\n\ndef start_worker():\n    return Worker()\n",
+    "windows.txt": "first line\r\nsecond line\r\nno line end at the end",
+    "empty.txt": "",
+    "emoji.txt": "👩‍👩‍👧 a family\n中文文本\nשלום\u200b\n",
+}
+
+
+def write(folder: Path, documents: dict[str, str]) -> Path:
+    """`documents` as files of `folder`."""
+    for path, content in documents.items():
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content.encode())
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a few small documents, unusual ones among them."""
+    return write(tmp_path / "docs", DOCUMENTS)

@@ -1,0 +1,100 @@
+"""Compilation on real servers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from activities.compiler import WorkingSetCompiler
+from activities.explain import STAGES, TIMINGS
+from activities.tokens import count
+from perdure.errors import CorpusNotFound
+from perdure.working_set import CompilerConfig, context_hash
+from tests.retrieval.conftest import DOCUMENTS, Corpora, write
+
+QUERIES = ["does ownership need a garbage collector?", "stop a worker", "100%", "apples", "👩‍👩‍👧", "中文"]
+
+
+async def test_files_in_another_order_in_a_fresh_corpus_give_the_same_text(corpora: Corpora, tmp_path: Path) -> None:
+    await corpora.ingest(write(tmp_path / "a", DOCUMENTS))
+    wanted = [await corpora.compile(query) for query in QUERIES]
+    # Back to front, one file at a time.
+    for path in sorted(DOCUMENTS, reverse=True):
+        await corpora.ingest(write(tmp_path / "b", {path: DOCUMENTS[path]}), "again")
+    fresh = WorkingSetCompiler(corpora.store, corpora.index, corpora.embedder)
+    for query, before in zip(QUERIES, wanted, strict=True):
+        after = await fresh.compile(tenant=corpora.tenant, corpus="again", query=query, config=CompilerConfig())
+        assert (after.text, after.context_hash) == (before.text, before.context_hash)
+        assert [c.score for c in after.citations] == [c.score for c in before.citations]
+
+
+async def test_a_question_finds_the_span_that_holds_its_words(corpora: Corpora, folder: Path) -> None:
+    await corpora.ingest(folder)
+    found = await corpora.compile("does ownership need a garbage collector?", explain=True)
+    assert found.explain is not None
+    assert found.explain["stages"]["lexical"][0]["path"] == "memory.md"
+    best = min(found.citations, key=lambda citation: citation.rank)
+    assert (best.path, best.start_line, best.rank) == ("memory.md", 1, 1)
+    assert found.verified()
+
+
+async def test_a_percent_sign_is_no_wildcard(corpora: Corpora, folder: Path) -> None:
+    await corpora.ingest(folder)
+    found = await corpora.compile("%", explain=True)
+    assert found.explain is not None
+    assert found.explain["stages"]["lexical"] == []
+
+
+@pytest.mark.parametrize("budget", [0, 1, 7, 30, 100, 8000])
+async def test_the_budget_holds(corpora: Corpora, folder: Path, budget: int) -> None:
+    await corpora.ingest(folder)
+    found = await corpora.compile("memory and fruit", config=CompilerConfig(token_budget=budget))
+    assert found.tokens_used == count(found.text) <= budget
+    assert found.context_hash == context_hash(found.text)
+    if budget == 0:
+        assert (found.text, found.spans, found.citations, found.degraded) == ("", [], [], False)
+
+
+async def test_a_corpus_without_documents_gives_the_empty_text(corpora: Corpora, tmp_path: Path) -> None:
+    await corpora.ingest(write(tmp_path, {"empty.txt": ""}))
+    found = await corpora.compile("anything")
+    assert (found.text, found.spans, found.degraded) == ("", [], False)
+    assert found.context_hash == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+async def test_an_unknown_corpus_is_a_named_error(corpora: Corpora) -> None:
+    with pytest.raises(CorpusNotFound):
+        await corpora.compile("anything", "nothing")
+
+
+async def test_an_explanation_has_every_stage_and_timing_and_only_when_asked_for(
+    corpora: Corpora, folder: Path
+) -> None:
+    await corpora.ingest(folder)
+    config = CompilerConfig(semantic_k=3, lexical_k=2)
+    found = await corpora.compile("worker memory fruit line", config=config, explain=True)
+    assert found.explain is not None
+    stages = found.explain["stages"]
+    assert tuple(stages) == STAGES
+    assert len(stages["semantic"]) == 3
+    assert len(stages["lexical"]) <= 2
+    assert [c["rank"] for c in stages["fused"]] == list(range(1, len(stages["fused"]) + 1))
+    assert set(stages["fused"][0]) == {"span_id", "path", "lines", "score", "tokens", "rank"}
+    assert set(found.explain["timings"]) == {f"{name}_ms" for name in (*TIMINGS, "total")}
+    assert all(value >= 0 for value in found.explain["timings"].values())
+    assert found.explain["thresholds"] == config.model_dump(mode="json")
+    assert (await corpora.compile("worker", config=config)).explain is None
+
+
+async def test_the_manifest_is_enough_to_compile_again(corpora: Corpora, folder: Path) -> None:
+    await corpora.ingest(folder)
+    config = CompilerConfig(token_budget=120, enable_mmr=False, order="relevance", tokenizer="o200k_base")
+    first = await corpora.compile("where are the pears?", config=config)
+    assert first.manifest["corpus_version"] == 1
+    assert first.manifest["tokenizer"] == "o200k_base"
+    assert first.manifest["embedder"]["dimension"] == 384
+    again = await corpora.compile(
+        first.query, first.manifest["corpus"], CompilerConfig.model_validate(first.manifest["config"])
+    )
+    assert (again.context_hash, again.manifest) == (first.context_hash, first.manifest)

@@ -1,0 +1,94 @@
+"""Weaviate killed or frozen: working sets degrade, ingest loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from activities.breaker import Breaker
+from activities.compiler import WorkingSetCompiler
+from perdure.working_set import CompilerConfig
+from tests.retrieval.conftest import Corpora
+from tests.support.eventually import eventually
+from workers.stack.stack import Stack
+
+QUERY = "how is memory freed without a garbage collector?"
+
+
+@pytest.fixture
+async def killed(stack: Stack, corpora: Corpora, folder: Path) -> AsyncIterator[Corpora]:
+    """A corpus whose index is down; the server is up again afterwards."""
+    await corpora.ingest(folder)
+    await stack.weaviate.kill()
+    yield corpora
+    if not stack.weaviate.running:
+        await stack.weaviate.start()
+
+
+async def test_full_text_serves_while_the_index_is_down_and_the_index_again_afterwards(
+    stack: Stack, killed: Corpora
+) -> None:
+    compiler = WorkingSetCompiler(
+        killed.store, killed.index, killed.embedder, breaker=Breaker(failures=1, cooldown=0.2)
+    )
+
+    async def compiled() -> tuple[bool, str | None, str, str]:
+        found = await compiler.compile(tenant=killed.tenant, corpus="docs", query=QUERY, config=CompilerConfig())
+        return found.degraded, found.degraded_reason, found.citations[0].path, found.manifest["index"]["engine"]
+
+    degraded, reason, path, engine = await compiled()
+    assert (degraded, path, engine) == (True, "memory.md", "postgres")
+    assert reason == "The span index gave no answer in 2.0 s."
+
+    await stack.weaviate.start()
+
+    async def whole() -> bool:
+        return not (await compiled())[0]
+
+    assert await eventually(whole)
+
+
+async def test_an_ingest_is_readable_at_once_and_indexed_when_the_index_is_back(
+    stack: Stack, killed: Corpora, folder: Path
+) -> None:
+    (folder / "new.txt").write_text("Quinces ripen in October.\n")
+    report = await killed.ingest(folder)
+    assert (report.phase, report.version, report.indexed) == ("index_behind", 2, False)
+    found = await killed.compile("when do quinces ripen?")
+    assert found.degraded
+    assert found.manifest["corpus_version"] == 2
+    assert "Quinces" in found.text
+
+    await stack.weaviate.start()
+
+    async def caught_up() -> bool:
+        return not (await killed.compile("when do quinces ripen?")).degraded
+
+    assert await eventually(caught_up, within=60)
+    assert "Quinces" in (await killed.compile("when do quinces ripen?")).text
+
+
+async def test_turns_do_not_pile_up_on_a_frozen_index(stack: Stack, corpora: Corpora, folder: Path) -> None:
+    await corpora.ingest(folder)
+    breaker = Breaker(failures=1, cooldown=60)
+    compiler = WorkingSetCompiler(corpora.store, corpora.index, corpora.embedder, breaker=breaker)
+    config = CompilerConfig(retrieval_timeout=timedelta(seconds=0.5))
+    stack.weaviate.freeze()
+    try:
+        first = await compiler.compile(tenant=corpora.tenant, corpus="docs", query=QUERY, config=config)
+        assert first.degraded
+        assert breaker.is_open
+        rest = await asyncio.gather(
+            *(compiler.compile(tenant=corpora.tenant, corpus="docs", query=QUERY, config=config) for _ in range(20))
+        )
+    finally:
+        stack.weaviate.thaw()
+    assert all(found.degraded and "left alone" not in found.text for found in rest)
+    assert {found.degraded_reason for found in rest} == {
+        "The span index failed a moment ago and is not asked again yet."
+    }
+    assert {found.context_hash for found in rest} == {first.context_hash}

@@ -1,0 +1,91 @@
+"""Ingest on real servers."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from activities.ingest_folder import ingest_folder, reindex
+from perdure.corpus import FailedFile, IngestReport
+from perdure.errors import CorpusNotFound
+from tests.retrieval.conftest import DOCUMENTS, Corpora, write
+
+
+async def test_files_are_created_then_skipped_then_updated(corpora: Corpora, folder: Path) -> None:
+    first = await corpora.ingest(folder)
+    assert (first.phase, first.version, first.created, first.skipped, first.indexed) == ("done", 1, 6, 0, True)
+    before = {a.path: a for a in await corpora.store.list_artifacts(corpora.tenant, "docs")}
+
+    second = await corpora.ingest(folder)
+    assert (second.version, second.created, second.updated, second.skipped, second.spans) == (1, 0, 0, 6, 0)
+
+    write(folder, {"fruit.txt": "Only plums are left.\n", "new.txt": "A new file.\n"})
+    third = await corpora.ingest(folder)
+    assert (third.version, third.created, third.updated, third.skipped) == (2, 1, 1, 5)
+    after = {a.path: a for a in await corpora.store.list_artifacts(corpora.tenant, "docs")}
+    assert after["fruit.txt"].artifact_id == before["fruit.txt"].artifact_id
+    assert after["memory.md"] == before["memory.md"]
+
+    assert "plums" in (await corpora.compile("What fruit is left?")).text
+    assert "apples" not in (await corpora.compile("apples in the basket")).text
+    (held,) = await corpora.store.list_corpora(corpora.tenant)
+    assert (held.version, held.artifacts, held.indexed) == (2, 7, True)
+
+
+async def test_a_file_that_is_no_text_is_reported_and_the_rest_goes_in(corpora: Corpora, folder: Path) -> None:
+    (folder / "image.bin").write_bytes(b"\0\1")
+    report = await corpora.ingest(folder)
+    assert (report.files, report.created, report.failed) == (7, 6, 1)
+    assert report.failures == [FailedFile(path="image.bin", reason="binary")]
+
+
+async def test_spans_of_a_stored_document_cover_all_its_lines(corpora: Corpora, folder: Path) -> None:
+    write(folder, {"long.md": "\n".join(f"Line {n} speaks of subject {n % 7}." for n in range(1, 301))})
+    await corpora.ingest(folder)
+    found = sorted(await corpora.store.live(corpora.tenant, "docs", str("0" * 32), 1000), key=lambda span: span.place)
+    long = [span for span in found if span.path == "long.md"]
+    assert [span.start_line for span in long] == [1] + [span.end_line + 1 for span in long[:-1]]
+    assert long[-1].end_line == 300
+    assert "\n".join(span.text for span in long) == (folder / "long.md").read_text()
+
+
+async def test_progress_is_seen_while_it_works(corpora: Corpora, folder: Path) -> None:
+    seen: list[IngestReport] = []
+    await ingest_folder(
+        corpora.client,
+        corpora.store,
+        folder,
+        corpus="docs",
+        tenant=corpora.tenant,
+        task_queue=corpora.tenant,
+        on_progress=seen.append,
+    )
+    assert seen[0].phase == "reading"
+    assert seen[-1].phase == "done"
+    assert seen[-1].files_done == seen[-1].files == len(DOCUMENTS)
+
+
+async def test_two_ingests_of_one_corpus_follow_each_other(corpora: Corpora, folder: Path, tmp_path: Path) -> None:
+    other = write(tmp_path / "other", {"other.txt": "Quite another document.\n"})
+    reports = await asyncio.gather(corpora.ingest(folder), corpora.ingest(other))
+    assert sorted(report.version for report in reports) == [1, 2]
+    assert (await corpora.store.get_corpus(corpora.tenant, "docs")).artifacts == len(DOCUMENTS) + 1
+
+
+async def test_an_index_made_anew_gives_the_same_working_set(corpora: Corpora, folder: Path) -> None:
+    await corpora.ingest(folder)
+    before = await corpora.compile("how is memory freed?")
+    old = await corpora.store.index_name(corpora.tenant, "docs", "unused")
+    report = await reindex(corpora.client, corpus="docs", tenant=corpora.tenant, task_queue=corpora.tenant)
+    assert report.indexed
+    assert await corpora.store.index_name(corpora.tenant, "docs", "unused") != old
+    after = await corpora.compile("how is memory freed?")
+    assert not after.degraded
+    assert (after.text, after.context_hash, after.citations) == (before.text, before.context_hash, before.citations)
+
+
+async def test_an_unknown_corpus_cannot_be_indexed(corpora: Corpora) -> None:
+    with pytest.raises(CorpusNotFound):
+        await reindex(corpora.client, corpus="nothing", tenant=corpora.tenant, task_queue=corpora.tenant)
