@@ -140,7 +140,6 @@ class Committer:
             result_type=Committed,
             start_to_close_timeout=ATTEMPT,
             retry_policy=RETRY,
-            summary=f"events {events[0].sequence}-{events[-1].sequence}",
         )
         match result.outcome:
             case "committed":

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from sqlalchemy import and_, delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -24,7 +23,8 @@ from activities.commit import (
     StoredMessage,
     StoredReceipt,
 )
-from activities.stores.session_rows import event_of, event_row, message_row, session_of
+from activities.stores.session_commit import commit_rows, commit_statement
+from activities.stores.session_rows import event_of, event_row, is_session, session_of
 from activities.stores.tables import events, messages, sessions, tenants, working_sets
 from perdure.errors import CapacityExceeded, SessionNotFound
 from perdure.events import Event, MessageAdded, SessionCreated
@@ -40,12 +40,13 @@ class PostgresSessionStore:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
 
     async def open(self, request: Open) -> Opened:
         start = request.start
         async with self._engine.begin() as connection:
             await connection.execute(upsert(tenants).values(tenant=start.tenant).on_conflict_do_nothing())
-            where = _is(sessions, start.tenant, start.session_id)
+            where = is_session(sessions, start.tenant, start.session_id)
             found = (await connection.execute(select(sessions).where(where).with_for_update())).mappings().one_or_none()
             if found is None:
                 if start.restore_only:
@@ -85,7 +86,7 @@ class PostgresSessionStore:
         return Opened(session=session, created=True)
 
     async def _restore(self, connection: AsyncConnection, session: Session, request: Open) -> Opened:
-        here = _is(events, session.tenant, session.session_id)
+        here = is_session(events, session.tenant, session.session_id)
         newest = await connection.execute(
             select(events.c.data)
             .where(here, events.c.type == "message_added")
@@ -96,7 +97,7 @@ class PostgresSessionStore:
         later = events.alias()
         last = (
             select(func.max(later.c.sequence))
-            .where(_is(later, session.tenant, session.session_id), later.c.key == events.c.key)
+            .where(is_session(later, session.tenant, session.session_id), later.c.key == events.c.key)
             .scalar_subquery()
         )
         keyed = await connection.execute(
@@ -116,74 +117,38 @@ class PostgresSessionStore:
     async def commit(
         self, request: Commit, completed: Sequence[Event], working_sets: Mapping[str, WorkingSet]
     ) -> Committed:
+        statement, rows = commit_statement(*request.changed), commit_rows(request, completed, working_sets)
         try:
-            async with self._engine.begin() as connection:
-                if await self._move_on(connection, request):
-                    await self._store(connection, request, completed, working_sets)
-                    return Committed(outcome="committed")
+            if "status" not in request.changed:
+                async with self._autocommit.connect() as connection:  # one statement is a transaction by itself
+                    moved = await connection.scalar(statement, rows)
+            else:
+                async with self._engine.begin() as connection:
+                    if request.after.status == "active":
+                        await _admit(connection, request.tenant)
+                    moved = await connection.scalar(statement, rows)
+                    if moved and request.after.status == "deleted":
+                        await _forget(connection, request)
         except IntegrityError:
             # A key or a message id that the run had forgotten: say which, and store nothing.
             return await self._known(request)
         except DataError as error:
             raise ApplicationError(str(error.orig), type=UNSTORABLE, non_retryable=True) from error
-        return await self._behind(request)
-
-    async def _move_on(self, connection: AsyncConnection, request: Commit) -> bool:
-        """Advance the session's row, if the run is its owner and knows all of its events."""
-        if "status" in request.changed and request.after.status == "active":
-            await _admit(connection, request.tenant)
-        moved = await connection.execute(
-            update(sessions)
-            .where(
-                _is(sessions, request.tenant, request.session_id),
-                sessions.c.event_sequence == request.base_sequence,
-                sessions.c.owner == request.owner.run_id,
-            )
-            .values({name: getattr(request.after, name) for name in request.changed})
-        )
-        return moved.rowcount == 1
-
-    async def _store(
-        self,
-        connection: AsyncConnection,
-        request: Commit,
-        completed: Sequence[Event],
-        compiled: Mapping[str, WorkingSet],
-    ) -> None:
-        if request.after.status == "deleted":
-            for table in (working_sets, messages, events):
-                await connection.execute(delete(table).where(_is(table, request.tenant, request.session_id)))
-        await connection.execute(
-            insert(events), [event_row(request.tenant, request.session_id, event) for event in completed]
-        )
-        added = [event.data.message for event in completed if isinstance(event.data, MessageAdded)]
-        if added:
-            await connection.execute(insert(messages), [message_row(request.tenant, m) for m in added])
-        if compiled:
-            rows = [
-                {
-                    "tenant": request.tenant,
-                    "session_id": request.session_id,
-                    "message_id": message_id,
-                    "context_hash": item.context_hash,
-                    "tokens_used": item.tokens_used,
-                    "body": item,
-                }
-                for message_id, item in compiled.items()
-            ]
-            await connection.execute(insert(working_sets), rows)
+        return Committed(outcome="committed") if moved else await self._behind(request)
 
     async def _behind(self, request: Commit) -> Committed:
         """The events after the base, which an attempt that died had committed."""
         async with self._engine.connect() as connection:
             owner = await connection.scalar(
-                select(sessions.c.owner).where(_is(sessions, request.tenant, request.session_id))
+                select(sessions.c.owner).where(is_session(sessions, request.tenant, request.session_id))
             )
             if owner != request.owner.run_id:
                 raise fenced(request.owner)
             rows = await connection.stream(
                 select(events)
-                .where(_is(events, request.tenant, request.session_id), events.c.sequence > request.base_sequence)
+                .where(
+                    is_session(events, request.tenant, request.session_id), events.c.sequence > request.base_sequence
+                )
                 .order_by(events.c.sequence)
             )
             found: list[Event] = []
@@ -204,13 +169,13 @@ class PostgresSessionStore:
                 select(
                     events.c.key, func.min(events.c.body_hash), func.min(events.c.sequence), func.max(events.c.sequence)
                 )
-                .where(_is(events, request.tenant, request.session_id), events.c.key.in_(keys))
+                .where(is_session(events, request.tenant, request.session_id), events.c.key.in_(keys))
                 .group_by(events.c.key)
             )
             receipts = [StoredReceipt(key=k, body_hash=h, first=first, last=last) for k, h, first, last in rows]
             taken = await connection.scalars(
                 select(messages.c.message_id).where(
-                    _is(messages, request.tenant, request.session_id), messages.c.message_id.in_(ids)
+                    is_session(messages, request.tenant, request.session_id), messages.c.message_id.in_(ids)
                 )
             )
             return Committed(outcome="known", receipts=receipts, message_ids=list(taken))
@@ -220,7 +185,7 @@ class PostgresSessionStore:
             rows = await connection.execute(
                 select(events)
                 .where(
-                    _is(events, request.tenant, request.session_id),
+                    is_session(events, request.tenant, request.session_id),
                     events.c.sequence.between(request.first, request.last),
                 )
                 .order_by(events.c.sequence)
@@ -231,7 +196,7 @@ class PostgresSessionStore:
             by_message = {e.data.message.message_id: e.sequence for e in found if isinstance(e.data, MessageAdded)}
             bodies = await connection.execute(
                 select(working_sets.c.message_id, working_sets.c.body).where(
-                    _is(working_sets, request.tenant, request.session_id),
+                    is_session(working_sets, request.tenant, request.session_id),
                     working_sets.c.message_id.in_(by_message),
                 )
             )
@@ -263,5 +228,9 @@ async def _admit(connection: AsyncConnection, tenant: str) -> None:
         )
 
 
-def _is(table: Any, tenant: str, session_id: str) -> Any:
-    return and_(table.c.tenant == tenant, table.c.session_id == session_id)
+async def _forget(connection: AsyncConnection, request: Commit) -> None:
+    """Leave of a deleted session its row and its last event."""
+    for table in (working_sets, messages):
+        await connection.execute(delete(table).where(is_session(table, request.tenant, request.session_id)))
+    past = events.c.sequence <= request.base_sequence
+    await connection.execute(delete(events).where(is_session(events, request.tenant, request.session_id), past))
