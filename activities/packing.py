@@ -26,9 +26,13 @@ class Chunk:
     tokens: int
     truncated: bool = False
 
+    def head(self, number: int) -> str:
+        """What stands before the text: number, path, lines."""
+        return f"[{number}] {self.span.path}\nLines {self.span.start_line}-{self.end_line}\n\n"
+
     def render(self, number: int) -> str:
         """The chunk under its number."""
-        return f"[{number}] {self.span.path}\nLines {self.span.start_line}-{self.end_line}\n\n{self.text}"
+        return self.head(number) + self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +65,17 @@ def pack(
     for span in ranked:
         if len(taken) == max_spans or left <= 0:
             break
-        tokens = span.token_count if encoding == COUNTED else count(span.text, encoding)
+        tokens = span.token_count if encoding == COUNTED else span.counts.get(encoding)
+        if tokens is None:
+            tokens = span.counts[encoding] = count(span.text, encoding)
         chunk = Chunk(span=span, rank=len(taken) + 1, end_line=span.end_line, text=span.text, tokens=tokens)
-        cost = span.costs.get(encoding)
-        if cost is None:
-            cost = span.costs[encoding] = _cost(chunk, encoding, count)
+        cost = _cost(chunk, encoding, count)
         if cost > left:
             cut = _cut(chunk, left, encoding, count)
             if cut is None:
                 omitted.append(span)
                 continue
-            chunk, cost = replace(cut, tokens=count(cut.text, encoding)), left
+            chunk, cost = cut, left
         taken.append(chunk)
         left -= cost
     while True:
@@ -89,15 +93,17 @@ def render(taken: Sequence[Chunk], order: Literal["document", "relevance"]) -> t
 
 
 def _cost(chunk: Chunk, encoding: str, count: Callable[[str, str], int]) -> int:
-    # No token spans the end of a separator, so costs add up; a number up to 999 is one token.
-    return count(chunk.render(1) + SEPARATOR, encoding)
+    """At least what the chunk adds to the text: its parts cost no less alone than joined. A number has one token."""
+    return count(chunk.head(1), encoding) + chunk.tokens + count(SEPARATOR, encoding)
 
 
 def _cut(chunk: Chunk, left: int, encoding: str, count: Callable[[str, str], int]) -> Chunk | None:
     lines = chunk.text.split("\n")
 
     def first(n: int) -> Chunk:
-        return replace(chunk, end_line=chunk.span.start_line + n - 1, text="\n".join(lines[:n]), truncated=True)
+        text = "\n".join(lines[:n])
+        end_line, tokens = chunk.span.start_line + n - 1, count(text, encoding)
+        return replace(chunk, end_line=end_line, text=text, tokens=tokens, truncated=True)
 
     fits, over = 0, len(lines)
     while over - fits > 1:

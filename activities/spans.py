@@ -24,8 +24,8 @@ class Span:
     text: str
     token_count: int
     vector: bytes = field(repr=False)
-    costs: dict[str, int] = field(default_factory=dict, repr=False, compare=False)
-    """Tokens of the rendered chunk by encoding, remembered by packing."""
+    counts: dict[str, int] = field(default_factory=dict, repr=False, compare=False)
+    """Tokens of the text in other encodings, remembered by packing."""
 
     @property
     def place(self) -> tuple[str, int]:
