@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 import traceback
@@ -12,7 +11,9 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from perdure.cli.checkout import from_checkout
 from perdure.cli.output import FAILED, INTERRUPTED, exit_code, explain
+from perdure.cli.session import session
 from perdure.errors import PerdureError
 
 CHECKOUT_COMMANDS = ("corpus", "demo", "dev", "doctor", "migrate", "reindex", "worker")
@@ -27,6 +28,9 @@ app = typer.Typer(
 )
 
 
+app.add_typer(session)
+
+
 @app.callback()
 def _root(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", is_eager=True)] = False,
@@ -38,9 +42,8 @@ def _root(
 @cache
 def _attach_checkout_commands() -> None:
     # By name: the package must not depend on what is not shipped with it. Not at import: those modules import this one.
-    try:
-        commands = importlib.import_module("workers.commands")
-    except ModuleNotFoundError:
+    commands = from_checkout("workers.commands")
+    if commands is None:
         for name in CHECKOUT_COMMANDS:
             app.command(name, help="Runs from a checkout or the image.", context_settings=_ANY)(_needs_checkout)
     else:

@@ -1,0 +1,223 @@
+"""`perdure session`: conversations, from the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+import typer
+
+from perdure.cli.checkout import from_checkout
+from perdure.cli.output import FAILED, Format, Output, progress, show
+from perdure.cli.session_text import answer_text, list_text, replay_text, session_text
+from perdure.contract import PAGE_LIMIT, History, MessageAnswer, Replay
+from perdure.message import Role
+from perdure.reader import SessionFilter
+from perdure.session import Session, Status
+
+if TYPE_CHECKING:
+    from perdure.client import Client
+    from perdure.handle import SessionHandle
+    from perdure.listing import SessionList
+
+T = TypeVar("T")
+SessionId = Annotated[str, typer.Argument(help="The session's id.", metavar="SESSION")]
+Key = Annotated[str | None, typer.Option("--key", help="Makes it happen once: repeat it with the same key.")]
+
+session = typer.Typer(name="session", help="Sessions: one durable conversation each.", no_args_is_help=True)
+
+
+@session.command()
+def start(
+    session_id: Annotated[str | None, typer.Argument(help="Yours; made up if left out.", metavar="SESSION")] = None,
+    user: Annotated[str | None, typer.Option(help="Whose session it is.")] = None,
+    title: Annotated[str | None, typer.Option(help="Shown in lists and in the Temporal UI.")] = None,
+    corpus: Annotated[str | None, typer.Option(help="What working sets are drawn from.")] = None,
+    metadata: Annotated[str | None, typer.Option(help="A JSON object.")] = None,
+    config: Annotated[str | None, typer.Option(help='A JSON object, such as {"idle_timeout": 60}.')] = None,
+    output: Output = Format.TEXT,
+) -> None:
+    """Start a session, or open the one that has this id."""
+    meta, settings = _object("--metadata", metadata), _object("--config", config)
+
+    async def work(client: Client) -> Session:
+        handle = await client.start_session(
+            session_id, user_id=user, title=title, corpus=corpus, metadata=meta, config=settings
+        )
+        return await handle.get()
+
+    found = _run(work)
+    show(found, output, lambda: session_text(found))
+
+
+@session.command()
+def send(
+    session_id: SessionId,
+    content: Annotated[str, typer.Argument(help="The message; `-` reads it from standard input.")],
+    role: Annotated[Role, typer.Option(help="Who says it.")] = "user",
+    key: Key = None,
+    metadata: Annotated[str | None, typer.Option(help="A JSON object.")] = None,
+    retrieval: Annotated[str | None, typer.Option(help='A JSON object, such as {"token_budget": 2000}.')] = None,
+    output: Output = Format.TEXT,
+) -> None:
+    """Add a message; for a user message, show what its working set cites."""
+    text = sys.stdin.read().removesuffix("\n") if content == "-" else content
+    meta, overrides = _object("--metadata", metadata), _object("--retrieval", retrieval)
+    if overrides and role != "user":
+        raise typer.BadParameter("only a user message has a working set", param_hint="--retrieval")
+
+    async def work(handle: SessionHandle) -> MessageAnswer:
+        if role == "user":
+            return await handle.add_user_message(text, message_id=key, metadata=meta, retrieval=overrides)
+        return MessageAnswer(message=await handle.add_message(role, text, message_id=key, metadata=meta))
+
+    answer = _on(session_id, work)
+    show(answer, output, lambda: answer_text(answer))
+
+
+@session.command("show")
+def show_(session_id: SessionId, output: Output = Format.TEXT) -> None:
+    """Show a session."""
+    found = _on(session_id, lambda handle: handle.get())
+    show(found, output, lambda: session_text(found))
+
+
+@session.command()
+def history(
+    session_id: SessionId,
+    max_tokens: Annotated[int | None, typer.Option(min=0, help="The newest messages that fit.")] = None,
+    counting: Annotated[Literal["tokenizer", "estimate"], typer.Option(help="How tokens are counted.")] = "tokenizer",
+    output: Output = Format.TEXT,
+) -> None:
+    """Print the conversation as text."""
+
+    async def work(handle: SessionHandle) -> History:
+        return await handle.history(max_tokens, counting=counting)
+
+    found = _on(session_id, work)
+    show(found, output, lambda: found.text)
+    if found.truncated:
+        progress("The newest message alone is over the limit; it was cut.")
+    elif not found.complete:
+        progress("There are older messages. `--max-tokens` sets how many fit.")
+
+
+@session.command()
+def replay(
+    session_id: SessionId,
+    before: Annotated[int | None, typer.Option(min=0, help="Only messages below this sequence number.")] = None,
+    after: Annotated[int | None, typer.Option(min=-1, help="Only messages above this sequence number.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many turns.")] = PAGE_LIMIT,
+    output: Output = Format.TEXT,
+) -> None:
+    """Show the turns with their working sets, each hash verified; exit code 1 if one is wrong."""
+
+    async def work(handle: SessionHandle) -> Replay:
+        return await handle.replay(before=before, after=after, limit=limit, verify=False)
+
+    found = _on(session_id, work)
+    show(found, output, lambda: replay_text(found))
+    if not found.complete:
+        progress("There are more turns. `--before`, `--after` and `--limit` reach them.")
+    if any(turn.working_set and not turn.working_set.verified() for turn in found.turns):
+        progress("Error: a stored working set no longer has its hash. Restore the database from a backup.")
+        raise typer.Exit(FAILED)
+
+
+@session.command("list")
+def list_(
+    user: Annotated[str | None, typer.Option(help="Only this user's.")] = None,
+    status: Annotated[Status | None, typer.Option(help="Only those.")] = None,
+    metadata: Annotated[str | None, typer.Option(help="A JSON object that theirs must contain.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = PAGE_LIMIT,
+    cursor: Annotated[str | None, typer.Option(help="Where the last page ended.")] = None,
+    output: Output = Format.TEXT,
+) -> None:
+    """List the tenant's sessions, newest first."""
+    where = SessionFilter(
+        user_id=user, status=status, metadata=_object("--metadata", metadata), limit=limit, cursor=cursor
+    )
+
+    async def work(client: Client) -> SessionList:
+        return await client.list_sessions(where)
+
+    found = _run(work)
+    show(found, output, lambda: list_text(found.sessions))
+    if found.cursor and output is Format.TEXT:
+        progress(f"There are more: --cursor {found.cursor}")
+
+
+@session.command()
+def suspend(session_id: SessionId, key: Key = None, output: Output = Format.TEXT) -> None:
+    """Suspend a session; the next message resumes it."""
+    found = _on(session_id, lambda handle: handle.suspend(request_id=key))
+    show(found, output, lambda: session_text(found))
+
+
+@session.command()
+def resume(session_id: SessionId, key: Key = None, output: Output = Format.TEXT) -> None:
+    """Resume a suspended or archived session."""
+    found = _on(session_id, lambda handle: handle.resume(request_id=key))
+    show(found, output, lambda: session_text(found))
+
+
+@session.command()
+def delete(
+    session_id: SessionId,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    key: Key = None,
+    output: Output = Format.TEXT,
+) -> None:
+    """Delete a session for good, with its messages and its workflow's history."""
+    if not yes:
+        typer.confirm(f"Delete session {session_id} for good?", abort=True, err=True)
+    _on(session_id, lambda handle: handle.delete(request_id=key))
+    show({"session_id": session_id, "status": "deleted"}, output, lambda: f"Deleted {session_id}.")
+
+
+def _run(work: Callable[[Client], Awaitable[T]]) -> T:
+    async def run() -> T:
+        async with _client() as client:
+            return await work(client)
+
+    return asyncio.run(run())
+
+
+def _on(session_id: str, work: Callable[[SessionHandle], Awaitable[T]]) -> T:
+    async def run(client: Client) -> T:
+        return await work(client.session(session_id))
+
+    return _run(run)
+
+
+@asynccontextmanager
+async def _client() -> AsyncIterator[Client]:
+    if found := from_checkout("workers.session_client"):
+        async with found.open_client() as client:
+            yield client
+        return
+    from perdure.client import Client
+    from perdure.contract import TASK_QUEUE
+    from perdure.ids import DEFAULT_TENANT
+
+    yield await Client.connect(
+        tenant=os.environ.get("PERDURE_TENANT") or DEFAULT_TENANT,
+        task_queue=os.environ.get("PERDURE_TASK_QUEUE") or TASK_QUEUE,
+    )
+
+
+def _object(option: str, text: str | None) -> dict[str, Any] | None:
+    if text is None:
+        return None
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"not JSON: {error}", param_hint=option) from None
+    if not isinstance(value, dict):
+        raise typer.BadParameter('not a JSON object, such as {"a": 1}', param_hint=option)
+    return value

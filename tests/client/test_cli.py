@@ -1,0 +1,89 @@
+"""`perdure session`, against real servers."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from typing import Any
+
+import pytest
+
+from perdure.cli import run
+from tests.client.conftest import Service
+
+
+class Cli:
+    """Runs command lines beside the test's own loop, and gives back what they printed."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    async def __call__(self, *arguments: str) -> tuple[int, str, str]:
+        self._capsys.readouterr()
+        code = await asyncio.to_thread(run, ["session", *arguments])
+        printed = self._capsys.readouterr()
+        return code, printed.out, printed.err
+
+    async def data(self, *arguments: str) -> Any:
+        """The JSON that a command prints, as its only line on stdout."""
+        code, out, err = await self(*arguments, "--output", "json")
+        assert code == 0, err
+        [line] = out.splitlines()
+        return json.loads(line)
+
+
+@pytest.fixture
+def cli(service: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+    settings = service.settings
+    monkeypatch.setenv("TEMPORAL_ADDRESS", settings.temporal_address)
+    monkeypatch.setenv("PERDURE_DATABASE_URL", settings.require_database_url())
+    monkeypatch.setenv("PERDURE_TENANT", settings.tenant)
+    monkeypatch.setenv("PERDURE_TASK_QUEUE", settings.task_queue)
+    return Cli(capsys)
+
+
+async def test_a_conversation_from_the_command_line(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = await cli.data("start", "s", "--user", "ada", "--title", "[red]Hi", "--metadata", '{"a": 1}')
+    assert (started["session_id"], started["status"], started["metadata"]) == ("s", "active", {"a": 1})
+    sent = await cli.data("send", "s", "Hello", "--key", "k")
+    assert (await cli.data("send", "s", "Hello", "--key", "k"))["message"] == sent["message"]
+    monkeypatch.setattr("sys.stdin", io.StringIO("Hi,\nAda\n"))
+    assert (await cli.data("send", "s", "-", "--role", "assistant"))["message"]["content"] == "Hi,\nAda"
+    assert (await cli("history", "s"))[1] == "User: Hello\n\nAssistant: Hi,\nAda\n"
+    assert "[red]Hi" in (await cli("show", "s"))[1]
+    code, out, _ = await cli("replay", "s")
+    assert code == 0
+    assert "#0 User: Hello" in out
+    assert [s["session_id"] for s in (await cli.data("list", "--user", "ada"))["sessions"]] == ["s"]
+    assert (await cli.data("suspend", "s"))["status"] == "suspended"
+    assert (await cli.data("resume", "s"))["status"] == "active"
+    assert (await cli("delete", "s", "--yes"))[0] == 0
+    assert (await cli("show", "s"))[0] == 1
+
+
+async def test_an_unknown_session_is_exit_code_3_with_what_to_do(cli: Cli) -> None:
+    code, out, err = await cli("send", "nobody", "Hello")
+    assert (code, out) == (3, "")
+    assert "Session not found: nobody" in err
+    assert "perdure session list" in err
+
+
+async def test_a_wrong_option_is_exit_code_2(cli: Cli) -> None:
+    assert (await cli("start", "s", "--metadata", "[1]"))[0] == 2
+    assert (await cli("send", "s", "Hello", "--role", "clown"))[0] == 2
+    assert (await cli("send", "s"))[0] == 2
+
+
+async def test_a_refusal_is_exit_code_1_with_its_reason(cli: Cli) -> None:
+    await cli.data("start", "s")
+    code, out, err = await cli("send", "s", "  ")
+    assert (code, out) == (1, "")
+    assert "Message content is empty" in err
+
+
+async def test_a_server_that_is_away_is_exit_code_4(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
+    code, _, err = await cli("show", "s")
+    assert code == 4
+    assert "perdure dev" in err
