@@ -11,9 +11,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
-from temporalio.api.enums.v1 import TaskQueueType
-from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.service import RPCError
 
 from activities.embedder import MODEL_SHA256, MiniLm
@@ -21,6 +18,7 @@ from activities.stores.migrate import current_and_head
 from activities.stores.weaviate_index import COLLECTION
 from perdure.errors import PerdureError
 from workers import search_attributes
+from workers.health import pollers
 from workers.settings import Settings, connect_temporal
 
 TIMEOUT = timedelta(seconds=15)
@@ -131,14 +129,7 @@ async def _embedder(_: Settings) -> str:
 
 
 async def _worker(settings: Settings) -> str:
-    client = await connect_temporal(settings)
-    answer = await client.workflow_service.describe_task_queue(
-        DescribeTaskQueueRequest(
-            namespace=client.namespace,
-            task_queue=TaskQueue(name=settings.task_queue),
-            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
-        )
-    )
-    if not answer.pollers:
+    found = await pollers(await connect_temporal(settings), settings.task_queue)
+    if not found:
         raise Problem(f"nobody polls the task queue {settings.task_queue}", "Start one with `perdure worker`.")
-    return f"{len({poller.identity for poller in answer.pollers})} on the task queue {settings.task_queue}"
+    return f"{len(found)} on the task queue {settings.task_queue}"

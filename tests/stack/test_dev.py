@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -23,6 +24,7 @@ from perdure.contract import SESSION_WORKFLOW, TASK_QUEUE, AddUserMessage, Handl
 from perdure.ids import workflow_id
 from tests.support.eventually import eventually
 from tests.support.stack import data_dir, stack_environment
+from workers.health import pollers
 
 WITHIN = 90.0
 
@@ -154,6 +156,8 @@ async def test_two_workers_run_with_the_stack_and_end_with_it() -> None:
         async with dev(folder, workers=2) as running:
             workers = [p for p in running.family if "workers.worker" in p.cmdline()]
             assert len(workers) == 2
+            client = await Client.connect(running.addresses["temporal"])
+            assert {f"{p.pid}@{socket.gethostname()}" for p in workers} <= await pollers(client, TASK_QUEUE)
             workers[0].kill()
             code, _ = await running.ended()
             assert code == 1
