@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from stat import S_ISREG
@@ -19,9 +19,12 @@ IGNORED_FILES = ("*_pb2.py", "*_pb2.pyi", "*_pb2_grpc.py", "*_pb2_grpc.pyi", "*.
 MAX_PATH_BYTES = 1024
 
 
-def read_folder(root: Path, max_file_bytes: int = MAX_FILE_BYTES) -> Iterator[tuple[str, str] | FailedFile]:
+def read_folder(
+    root: Path, max_file_bytes: int = MAX_FILE_BYTES, exclude: Sequence[str] = ()
+) -> Iterator[tuple[str, str] | FailedFile]:
     """`(path, content)` of each file under `root`, paths relative with `/`, in order; or why a file is left out.
 
+    `exclude` holds shell patterns of relative paths, of files and of folders, that are passed over in silence.
     Links to folders are not followed. `root` itself may be hidden, ignored by name, or a single file.
 
     Raises:
@@ -29,7 +32,7 @@ def read_folder(root: Path, max_file_bytes: int = MAX_FILE_BYTES) -> Iterator[tu
     """
     if not root.exists():
         raise FileNotFoundError(f"No such file or folder: {root}")
-    files = _walk(root) if root.is_dir() else [root]
+    files = _walk(root, exclude) if root.is_dir() else [root]
     base = root if root.is_dir() else root.parent
     for file in files:
         path = file.relative_to(base).as_posix()
@@ -40,11 +43,15 @@ def read_folder(root: Path, max_file_bytes: int = MAX_FILE_BYTES) -> Iterator[tu
             yield FailedFile(path=shown, reason=str(error) if isinstance(error, ValueError) else error.strerror or "?")
 
 
-def _walk(root: Path) -> Iterator[Path]:
+def _walk(root: Path, exclude: Sequence[str]) -> Iterator[Path]:
+    def wanted(folder: str, name: str) -> bool:
+        path = Path(folder, name).relative_to(root).as_posix()
+        return not name.startswith(".") and not any(fnmatch(path, pattern) for pattern in exclude)
+
     for folder, folders, files in os.walk(root):
-        folders[:] = sorted(name for name in folders if name not in IGNORED_FOLDERS and not name.startswith("."))
+        folders[:] = sorted(name for name in folders if name not in IGNORED_FOLDERS and wanted(folder, name))
         for name in sorted(files):
-            if not name.startswith(".") and not any(fnmatch(name, pattern) for pattern in IGNORED_FILES):
+            if wanted(folder, name) and not any(fnmatch(name, pattern) for pattern in IGNORED_FILES):
                 yield Path(folder, name)
 
 

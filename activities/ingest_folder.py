@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -43,6 +43,7 @@ async def ingest_folder(
     tenant: str = DEFAULT_TENANT,
     task_queue: str = TASK_QUEUE,
     max_file_bytes: int = MAX_FILE_BYTES,
+    exclude: Sequence[str] = (),
     on_progress: OnProgress = lambda _: None,
 ) -> IngestReport:
     """Ingest `folder` into `corpus`, and answer once readers see the new version.
@@ -59,7 +60,7 @@ async def ingest_folder(
     upload_id = uuid4().hex
     failures: list[FailedFile] = []
     staged, failed = 0, 0
-    entries = read_folder(folder, max_file_bytes)
+    entries = read_folder(folder, max_file_bytes, exclude)
     while batch := await asyncio.to_thread(_batch, entries):
         files = [entry for entry in batch if not isinstance(entry, FailedFile)]
         refused = [entry for entry in batch if isinstance(entry, FailedFile)]

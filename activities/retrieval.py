@@ -22,6 +22,10 @@ _OVER_FETCH = 10
 _LEXICAL_DIGITS = 3
 
 
+class EmbedderFailed(Exception):
+    """The query has no vector. None is made up."""
+
+
 class Scored(NamedTuple):
     """A span and a leg's score of it."""
 
@@ -72,6 +76,8 @@ class Retrieval:
         if degraded is None:
             try:
                 vector, near, matching = await self._ask(state, query, terms, config, log)
+            except EmbedderFailed as error:
+                degraded = str(error)
             except (IndexUnavailable, TimeoutError) as error:
                 self._breaker.failed()
                 degraded = (
@@ -119,7 +125,7 @@ class Retrieval:
         matching = asyncio.create_task(match())  # while the query is embedded, which is not the index's time
         try:
             with log.timed("embed_query"):
-                (vector,) = await self._embedder.embed([query])
+                vector = await self._embed(query)
             log.embedding(vector)
             with log.timed("semantic_search"):
                 async with asyncio.timeout(limit):
@@ -129,6 +135,13 @@ class Retrieval:
             if not matching.done():
                 matching.cancel()
             await asyncio.gather(matching, return_exceptions=True)
+
+    async def _embed(self, query: str) -> bytes:
+        try:
+            (vector,) = await self._embedder.embed([query])
+        except Exception as error:  # whatever a model's runtime raises: the turn goes on without the semantic leg
+            raise EmbedderFailed(f"The embedder failed: {error}") from error
+        return vector
 
 
 def _scored(hits: list[Hit], held: dict[str, Span]) -> list[Scored]:

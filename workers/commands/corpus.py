@@ -37,6 +37,9 @@ def ingest(
     path: Annotated[Path, typer.Argument(help="A folder, or one file.", exists=True, readable=True)],
     name: Annotated[str, typer.Option("--name", "-n", help="The corpus; made if there is none.")],
     max_file_bytes: Annotated[int, typer.Option(min=1, help="A larger file is left out.")] = MAX_FILE_BYTES,
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="Leave out paths that match this shell pattern; may be repeated.")
+    ] = None,
     output: Output = Format.TEXT,
 ) -> None:
     """Bring the files of a folder into a corpus: new and changed ones; unchanged ones are skipped.
@@ -57,6 +60,7 @@ def ingest(
                 tenant=settings.tenant,
                 task_queue=settings.task_queue,
                 max_file_bytes=max_file_bytes,
+                exclude=exclude or (),
                 on_progress=on_progress,
             )
 
