@@ -35,11 +35,11 @@ class Script:
         finally:
             self.in_flight -= 1
 
-    async def query(self, workflow_id: str, name: str, body: dict[str, Any], timeout: timedelta) -> Any:  # noqa: ARG002 - the Protocol's
+    async def query(self, workflow_id: str, name: str, body: dict[str, Any], timeout: timedelta) -> Any:
         self.timeouts.append(timeout)
         return self._next()
 
-    async def signal(self, workflow_id: str, name: str, body: dict[str, Any], timeout: timedelta) -> None:  # noqa: ARG002 - the Protocol's
+    async def signal(self, workflow_id: str, name: str, body: dict[str, Any], timeout: timedelta) -> None:
         self._next()
 
     def _next(self) -> dict[str, Any]:
