@@ -41,7 +41,7 @@ weaviate: .venv ## Get the Weaviate server, once, into the cache
 .venv: .venv/.made ## Make the environment
 
 .venv/.made: pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit("Perdure needs Python 3.11 or newer: make PYTHON=python3.x" * (sys.version_info < (3, 11)))'
+	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Perdure needs Python 3.11 or newer: make PYTHON=python3.x")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable '.[server]' --group dev
