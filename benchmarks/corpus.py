@@ -3,38 +3,65 @@
 from __future__ import annotations
 
 import ast
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from activities.ingest_folder import ingest_folder
+from activities.stores.corpus_store import PostgresCorpusStore
+from activities.stores.engine import engine_of
 from benchmarks.rig import Rig
+from perdure.corpus import IngestReport
+from perdure.ids import DEFAULT_TENANT
+
+_SOURCES = {True: ["psycopg"], False: ["psycopg", "sqlalchemy.sql"]}
+"""Packages by whether it has to be quick; the longer list gives over 5,000 spans."""
+_QUESTIONS = 400
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """An ingested corpus; without a name there is none, and nothing is compiled."""
+    """An ingested corpus. `index` is its tenant in Weaviate."""
 
-    name: str | None
-    index: str | None
+    name: str
+    index: str
     questions: list[str]
-    spans: int = 0
 
 
-def questions_of(folder: Path, limit: int = 400) -> list[str]:
-    """The first sentence of docstrings: what somebody might ask who doesn't know where it is written."""
-    return list(dict.fromkeys(_sentences(folder)))[:limit]
+async def ready_corpus(rig: Rig, *, quick: bool) -> Corpus:
+    """Ingest what is not there yet, and think of questions."""
+    packages = _SOURCES[quick]
+    name = "-".join(packages)
+    folder = rig.stack.settings.data_dir / "documents" / name
+    for package in packages:
+        shutil.copytree(
+            source_of(package), folder / package, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    engine = engine_of(rig.stack.addresses.postgres)
+    try:
+        store = PostgresCorpusStore(engine)
+        progress = _Progress(rig)
+        await ingest_folder(rig.client, store, folder, corpus=name, on_progress=progress)
+        state = await store.state(DEFAULT_TENANT, name)
+    finally:
+        await engine.dispose()
+    if state is None or state.index is None:
+        raise RuntimeError("the corpus has no index: is Weaviate there?")
+    return Corpus(name, state.index, list(dict.fromkeys(_sentences(folder)))[:_QUESTIONS])
 
 
 def source_of(package: str) -> Path:
     """The folder of an installed package."""
     spec = find_spec(package)
-    assert spec is not None
-    assert spec.submodule_search_locations
+    if spec is None or not spec.submodule_search_locations:
+        raise LookupError(f"{package} is not installed")
     return Path(spec.submodule_search_locations[0])
 
 
 def _sentences(folder: Path) -> Iterator[str]:
+    """The first sentence of docstrings: what somebody might ask who doesn't know where it is written."""
     for path in sorted(folder.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -43,6 +70,14 @@ def _sentences(folder: Path) -> Iterator[str]:
                     yield sentence
 
 
-async def ready_corpus(rig: Rig, *, quick: bool) -> Corpus:
-    del rig, quick
-    return Corpus(None, None, questions_of(source_of("temporalio")))
+class _Progress:
+    """Tells of an ingest, at every five hundred spans."""
+
+    def __init__(self, rig: Rig) -> None:
+        self._say = rig.say
+        self._told = 0
+
+    def __call__(self, report: IngestReport) -> None:
+        if report.spans >= self._told + 500 or report.phase in ("done", "index_behind"):
+            self._told = report.spans
+            self._say(f"Ingest: {report.phase}, {report.spans} new spans, {report.skipped} files unchanged")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,7 +11,7 @@ import psycopg
 
 from benchmarks.corpus import Corpus
 from benchmarks.measure import CpuMeter, Figure, Samples, interleave
-from benchmarks.raw import RawCommit, RawRetrieval, open_raw_retrieval
+from benchmarks.raw import RawCommit, open_raw_retrieval
 from benchmarks.rig import Rig
 
 TURN_OVER_PARTS = 1.25
@@ -33,13 +32,11 @@ async def turn_cost(rig: Rig, corpus: Corpus, *, rounds: int, warm_up: int) -> l
         )
         raw = RawCommit(connection, f"raw-{uuid.uuid4().hex[:12]}")
         await raw.learn(turns.session_id)
-        retrieval: RawRetrieval | None = None
-        if corpus.index is not None:
-            retrieval = await resources.enter_async_context(open_raw_retrieval(rig.stack.addresses, corpus.index))
+        retrieval = await resources.enter_async_context(open_raw_retrieval(rig.stack.addresses, corpus.index))
         bare, found, stored, turn, append = (Samples() for _ in range(5))
         calls: Sequence[tuple[Samples, Callable[[], Awaitable[object]]]] = [
             (bare, rig.bare_update),
-            (found, lambda: retrieval.find(next(questions)) if retrieval else asyncio.sleep(0)),
+            (found, lambda: retrieval.find(next(questions))),
             (stored, raw.commit),
             (turn, lambda: turns.turn(next(questions))),
             (append, lambda: appends.pair(next(questions))),

@@ -60,10 +60,11 @@ ANSWER = "It does, with one exception: what was accepted before the call is carr
 class Rig:
     """What the scenarios work with."""
 
-    def __init__(self, stack: Stack, client: Client, worker: WorkerProcess, bare: Handle) -> None:
+    def __init__(self, stack: Stack, client: Client, worker: WorkerProcess, bare: Handle, say: Progress) -> None:
         self.stack = stack
         self.client = client
         self.worker = worker
+        self.say = say
         self._bare = bare
 
     @property
@@ -118,7 +119,7 @@ async def open_rig(folder: Path, progress: Progress) -> AsyncIterator[Rig]:
         await stack.add(floor)
         client = await connect_temporal(stack.settings)
         bare = await client.start_workflow("Stub", id="stub", task_queue=stub.TASK_QUEUE, task_timeout=_TASK_TIMEOUT)
-        yield Rig(stack, client, worker, bare)
+        yield Rig(stack, client, worker, bare, progress)
 
 
 def _settings(folder: Path) -> Settings:

@@ -11,6 +11,7 @@ from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.worker import Worker
 
+from workers.runner import SessionRunner
 from workers.settings import Settings, connect_temporal
 
 TASK_QUEUE = "stub"
@@ -36,6 +37,7 @@ async def _run() -> None:
         client,
         task_queue=TASK_QUEUE,
         workflows=[Stub],
+        workflow_runner=SessionRunner(),
         max_cached_workflows=settings.max_cached_workflows,
         sticky_queue_schedule_to_start_timeout=settings.sticky_timeout,
     ):
