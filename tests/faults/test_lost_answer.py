@@ -1,0 +1,81 @@
+"""Commits whose answers are lost, and commits that never happened: the activity is repeated, the message is not."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+from temporalio.worker import Worker
+
+from activities.commit import Answered, Commit, Committed, Open, Opened, ReadAnswer
+from activities.ports import SessionStore
+from activities.session import SessionActivities
+from activities.stores.engine import engine_of
+from activities.stores.session_store import PostgresSessionStore
+from activities.tokens import count
+from perdure.events import Event
+from perdure.working_set import CompilerConfig, WorkingSet
+from tests.support.load import times, write
+from tests.support.site import DISTURBED, REPEATED, Site
+from workers.settings import connect_temporal
+from workflows.session import SessionWorkflow
+
+LOST = "the answer to a commit was lost"
+FAILED = "a commit failed"
+
+
+class Flaky:
+    """A store whose connection breaks at every third commit: after it was stored, or before, in turns."""
+
+    def __init__(self, store: SessionStore, site: Site) -> None:
+        self._store = store
+        self._site = site
+        self._commits = 0
+
+    async def open(self, request: Open) -> Opened:
+        return await self._store.open(request)
+
+    async def commit(
+        self, request: Commit, completed: Sequence[Event], working_sets: Mapping[str, WorkingSet]
+    ) -> Committed:
+        self._commits += 1
+        if self._commits % 3 == 1:
+            self._site.ledger.fault(LOST if self._commits % 2 else FAILED)
+            if self._commits % 2:
+                await self._store.commit(request, completed, working_sets)
+            raise ConnectionError("the connection broke")
+        return await self._store.commit(request, completed, working_sets)
+
+    async def read_answer(self, request: ReadAnswer) -> Answered:
+        return await self._store.read_answer(request)
+
+
+class NoCompiler:
+    """For sessions without a corpus, which compile nothing."""
+
+    async def compile(
+        self, *, tenant: str, corpus: str, query: str, config: CompilerConfig, explain: bool = False
+    ) -> WorkingSet:
+        raise AssertionError(f"nobody asked for {corpus}")
+
+
+@asynccontextmanager
+async def _flaky_worker(site: Site) -> AsyncIterator[None]:
+    engine = engine_of(site.settings.require_database_url())
+    store = Flaky(PostgresSessionStore(engine), site)
+    activities = SessionActivities(store, site.reader, NoCompiler(), count)
+    client = await connect_temporal(site.stack.settings)
+    try:
+        async with Worker(
+            client, task_queue=site.settings.task_queue, workflows=[SessionWorkflow], activities=activities.all()
+        ):
+            yield
+    finally:
+        await engine.dispose()
+
+
+async def test_a_commit_whose_answer_is_lost_is_neither_lost_nor_repeated(site: Site) -> None:
+    async with _flaky_worker(site):
+        sessions = await site.sessions(3)
+        await write(site.ledger, site.client, sessions, writers=3, pace=times(20))
+        await site.check(met={LOST: 5, FAILED: 5, DISTURBED: 10, REPEATED: 10})

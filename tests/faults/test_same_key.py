@@ -1,0 +1,114 @@
+"""The same key, sent again: at once, and after all that a session and its servers can go through."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import pytest
+from temporalio.client import WorkflowExecutionStatus
+
+from perdure import IdempotencyConflict
+from perdure.message import Message
+from perdure.session import RunBudget, SessionConfig
+from tests.support.eventually import eventually
+from tests.support.load import TEXTS, post, times, write
+from tests.support.site import Site
+
+SESSION = "s0"
+KEY = "the-same"
+AGAIN = "the same key was sent again"
+STATES = SessionConfig(
+    run_budget=RunBudget(events=20), idle_timeout=timedelta(minutes=5), archive_after=timedelta(milliseconds=500)
+)
+
+
+async def _three_times(site: Site) -> set[int]:
+    """Send the same message three times at once; the sequence numbers that were answered."""
+    handle = site.patient(timeout=60).session(SESSION)
+    site.ledger.fault(AGAIN)
+    outcomes = await asyncio.gather(
+        *(post(site.ledger, handle, f"again{index}", KEY, "assistant", TEXTS[2]) for index in range(3))
+    )
+    assert outcomes == ["accepted"] * 3
+    return {
+        number
+        for call in site.ledger.calls
+        if call.key == KEY and (number := site.ledger.answers[call.number].sequence_number) is not None
+    }
+
+
+async def _roll(site: Site) -> None:
+    handle = site.client.temporal.get_workflow_handle(site.workflow_id(SESSION))
+    before = (await handle.describe()).run_id
+    await write(site.ledger, site.client, [SESSION], writers=2, pace=times(8), name="roll")
+
+    async def rolled() -> bool:
+        return (await handle.describe()).run_id != before
+
+    await eventually(rolled)
+
+
+async def _suspend(site: Site) -> None:
+    assert (await site.client.session(SESSION).suspend()).status == "suspended"
+
+
+async def _archive(site: Site) -> None:
+    await _suspend(site)
+
+    async def archived() -> bool:
+        described = await site.client.temporal.get_workflow_handle(site.workflow_id(SESSION)).describe()
+        return described.status == WorkflowExecutionStatus.COMPLETED
+
+    await eventually(archived)
+
+
+async def _restart_worker(site: Site) -> None:
+    await site.workers[0].restart()
+
+
+async def _restart_temporal(site: Site) -> None:
+    await site.stack.temporal.restart()
+
+
+async def _restart_postgres(site: Site) -> None:
+    await site.stack.postgres.crash()
+    await site.stack.postgres.start()
+
+
+EVENTS: list[Callable[[Site], Awaitable[None]]] = [
+    _roll,
+    _suspend,
+    _archive,
+    _restart_worker,
+    _restart_temporal,
+    _restart_postgres,
+]
+
+
+async def test_the_same_key_sent_three_times_at_once_and_after_each_change_is_one_message(fragile_site: Site) -> None:
+    site = fragile_site
+    await site.start_worker()
+    await site.sessions(1, STATES)
+    assert await _three_times(site) == {0}
+    for happens in EVENTS:
+        await happens(site)
+        assert await _three_times(site) == {0}, happens.__name__
+        with pytest.raises(IdempotencyConflict) as refused:
+            await site.client.session(SESSION).add_assistant_message("another body", message_id=KEY)
+        assert refused.value.details == {"key": KEY}
+    seen = await site.check(met={AGAIN: len(EVENTS) + 1})
+    assert [m.message_id for m in seen[SESSION].messages].count(KEY) == 1
+
+
+async def test_a_key_that_the_run_has_forgotten_is_still_known_to_postgres(site: Site) -> None:
+    async with site.worker_here():
+        await site.sessions(1)
+        first: Message = (await site.client.session(SESSION).add_user_message("Hello", message_id=KEY)).message
+        await write(site.ledger, site.client, [SESSION], writers=8, pace=times(33))
+        again = (await site.client.session(SESSION).add_user_message("Hello", message_id=KEY)).message
+        assert again == first
+        with pytest.raises(IdempotencyConflict):
+            await site.client.session(SESSION).add_user_message("Goodbye", message_id=KEY)
+        assert (await site.client.session(SESSION).add_assistant_message("Hi")).sequence_number == 8 * 33 + 1

@@ -1,0 +1,70 @@
+"""Worker processes that die, hang, or are not there at all."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+from perdure.session import RunBudget, SessionConfig
+from tests.support.load import accepted_more, times, under_load, write
+from tests.support.site import DISTURBED, OUTLIVED, STALLED, Site
+
+KILLS = 20
+KILLED = "a worker was killed"
+FROZEN = "a worker was frozen"
+THAWED = "a worker was thawed"
+ALONE = "no worker was left"
+
+
+async def test_nothing_is_lost_doubled_or_reordered_when_workers_are_killed_twenty_times(site: Site) -> None:
+    workers = [await site.start_worker(), await site.start_worker()]
+    sessions = await site.sessions(8, SessionConfig(run_budget=RunBudget(events=100)))
+    kills = 0
+
+    async def in_step(number: int) -> bool:
+        """A message a kill: so each kill falls among posts that are in flight."""
+        while number < KILLS and number > kills:  # noqa: ASYNC110 - bounded by the kills
+            await asyncio.sleep(0.005)
+        return number < KILLS
+
+    load = asyncio.create_task(write(site.ledger, site.client, sessions, writers=2, pace=in_step))
+    for kill in range(KILLS):
+        await asyncio.sleep(random.uniform(0.005, 0.15))
+        site.ledger.fault(KILLED)
+        await workers[kill % 2].kill()
+        kills += 1
+        await workers[kill % 2].start()
+    await load
+    await site.check(met={KILLED: KILLS, DISTURBED: KILLS, OUTLIVED: KILLS, STALLED: 1})
+
+
+async def test_a_worker_that_was_frozen_and_thaws_late_changes_nothing(site: Site) -> None:
+    workers = [await site.start_worker(), await site.start_worker()]
+    sessions = await site.sessions(6)
+    async with under_load(site.ledger, site.client, sessions):
+        for worker in workers:
+            await accepted_more(site.ledger, 40)
+            site.ledger.fault(FROZEN)
+            worker.freeze()
+            await accepted_more(site.ledger, 60)
+            site.ledger.fault(THAWED)
+            worker.thaw()
+        await accepted_more(site.ledger, 40)
+    await site.check(met={FROZEN: 2, THAWED: 2, DISTURBED: 2, OUTLIVED: 1, STALLED: 1})
+
+
+async def test_posts_made_while_no_worker_is_there_are_carried_out_once_when_one_comes(site: Site) -> None:
+    worker = await site.start_worker()
+    sessions = await site.sessions(4)
+    site.ledger.fault(ALONE)
+    await worker.kill()
+    # Each patient writer waits for a worker; an impatient one is told that the outcome is unknown, and may be wrong.
+    impatient = site.patient(timeout=2, rpc_timeout=1)
+    patient = asyncio.create_task(write(site.ledger, site.patient(timeout=90), sessions, writers=5, pace=times(4)))
+    await write(site.ledger, impatient, sessions, writers=1, pace=times(2), name="impatient")
+    told = [answer.outcome for answer in site.ledger.answers.values()]
+    assert told == ["unknown"] * len(sessions) * 2
+    site.ledger.fault("a worker came")
+    await worker.start()
+    await patient
+    await site.check(met={ALONE: 1, DISTURBED: 20, OUTLIVED: 20})

@@ -1,0 +1,1 @@
+"""Histories that were saved once, and must replay for ever."""

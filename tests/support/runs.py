@@ -1,0 +1,34 @@
+"""What Temporal's histories tell of a session: its runs, and what its workers went through."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client, WorkflowHistory
+
+TIMED_OUT = EventType.Name(EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT)
+"""A worker took a task and never answered, or the session's own worker did not take it."""
+RETRIED = "retried activity"
+"""A local activity that needed more than one attempt."""
+
+
+async def histories(client: Client, workflow_id: str) -> list[WorkflowHistory]:
+    """The history of every run that Temporal still has of a session, oldest first."""
+    handle = client.get_workflow_handle(workflow_id)
+    found = [await handle.fetch_history()]
+    while before := found[0].events[0].workflow_execution_started_event_attributes.continued_execution_run_id:
+        found.insert(0, await client.get_workflow_handle(workflow_id, run_id=before).fetch_history())
+    return found
+
+
+async def troubles(client: Client, workflow_id: str) -> Counter[str]:
+    """How many events of each type all runs have, and how many activities were retried."""
+    counts: Counter[str] = Counter()
+    for history in await histories(client, workflow_id):
+        for event in history.events:
+            counts[EventType.Name(event.event_type)] += 1
+            for payload in event.marker_recorded_event_attributes.details["data"].payloads:
+                counts[RETRIED] += json.loads(payload.data).get("attempt", 1) > 1
+    return counts
