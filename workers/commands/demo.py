@@ -1,0 +1,109 @@
+"""`perdure demo`: the whole story in one command."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from perdure.cli.output import FAILED, OK, Format, Output, progress, show
+
+if TYPE_CHECKING:
+    from perdure.corpus import IngestReport
+    from workers.demo import Demo, Result
+
+TELL_SECONDS = 10
+"""Between lines of progress, where there is no terminal to draw a bar on."""
+
+
+def attach(root: typer.Typer) -> None:
+    """Add the command."""
+    root.command("demo")(demo)
+
+
+def demo(
+    docs: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, readable=True, resolve_path=True, help="Talk about this folder, not about temporalio."
+        ),
+    ] = None,
+    output: Output = Format.TEXT,
+) -> None:
+    """Talk over real documents, kill the worker in the middle of a turn, and show that nothing was lost.
+
+    Runs a stack of its own, in the folder `demo` under PERDURE_DATA_DIR. Exits with 0 only if every check held.
+    """
+    from rich.console import Console
+
+    from workers.demo import DEFAULT_QUESTIONS, OTHER_QUESTIONS, Demo
+    from workers.settings import Settings
+
+    settings = Settings()
+    any_port = dict.fromkeys(("temporal_port", "temporal_ui_port", "postgres_port", "weaviate_port"), 0)
+    settings = settings.model_copy(
+        update={"data_dir": settings.data_dir / "demo"}
+        | {name: port for name, port in any_port.items() if getattr(settings, name) is None}
+    )
+    folder = docs or _temporalio()
+    questions = OTHER_QUESTIONS if docs else DEFAULT_QUESTIONS
+    told = Console(stderr=output is Format.JSON)
+    result = asyncio.run(_run(Demo(settings, folder, questions, told)))
+    show(result, output, lambda: _closing(result))
+    raise typer.Exit(OK if result.ok else FAILED)
+
+
+async def _run(story: Demo) -> Result:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    bar = Progress(
+        TextColumn("Reading documents: {task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("files, {task.fields[spans]} new spans"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    told = 0.0
+    row = bar.add_task("", total=None, spans=0)
+
+    def on_ingest(report: IngestReport) -> None:
+        nonlocal told
+        bar.start()
+        if not bar.console.is_terminal and time.monotonic() > told + TELL_SECONDS:
+            told = time.monotonic()
+            progress(f"Reading documents: {report.files_done} of {report.files} files, {report.spans} new spans")
+        bar.update(
+            row, description=report.phase, completed=report.files_done, total=report.files or None, spans=report.spans
+        )
+        if report.phase in ("done", "index_behind"):
+            bar.stop()
+
+    try:
+        return await story.run(progress, on_ingest)
+    finally:
+        bar.stop()
+
+
+def _temporalio() -> Path:
+    found = importlib.util.find_spec("temporalio")
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).parent
+
+
+def _closing(result: Result) -> str:
+    held = "Every check held." if result.ok else "NOT every check held."
+    lines = ["", f"{held} {result.seconds:.0f} s in all."]
+    if result.temporal_ui:
+        lines += [
+            f"Temporal UI: {result.temporal_ui}",
+            f"It is stopped now. To look: PERDURE_DATA_DIR='{result.data_dir}' perdure dev",
+        ]
+    return "\n".join(lines)
