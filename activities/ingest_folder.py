@@ -48,8 +48,8 @@ async def ingest_folder(
 ) -> IngestReport:
     """Ingest `folder` into `corpus`, and answer once readers see the new version.
 
-    Cancelling it leaves the workflow running. Another ingest of the same corpus is waited for first. The report's phase
-    is `index_behind` when the span index could not be reached: the workflow goes on until it can.
+    Cancelling it leaves the workflow running. Another ingest of the same corpus is waited for first, and watched. The
+    report's phase is `index_behind` when the span index could not be reached: the workflow goes on until it can.
 
     Raises:
         FileNotFoundError: there is no such folder.
@@ -71,7 +71,7 @@ async def ingest_folder(
         on_progress(IngestReport(files=staged + failed, failed=failed, failures=failures))
     report = IngestReport(files=staged + failed, failed=failed, failures=failures)
     request = Ingest(tenant=tenant, corpus=corpus, upload_id=upload_id, report=report)
-    return await follow(await _start(client, workflow_id, task_queue, request), on_progress)
+    return await follow(await _start(client, workflow_id, task_queue, request, on_progress), on_progress)
 
 
 async def reindex(
@@ -89,7 +89,7 @@ async def reindex(
         InvalidRequest: the names are no ids.
     """
     request = Ingest(tenant=tenant, corpus=corpus)
-    handle = await _start(client, ingest_workflow_id(tenant, corpus), task_queue, request)
+    handle = await _start(client, ingest_workflow_id(tenant, corpus), task_queue, request, on_progress)
     return await follow(handle, on_progress)
 
 
@@ -118,7 +118,7 @@ async def follow(handle: WorkflowHandle[object, IngestReport], on_progress: OnPr
 
 
 async def _start(
-    client: Client, workflow_id: str, task_queue: str, request: Ingest
+    client: Client, workflow_id: str, task_queue: str, request: Ingest, on_progress: OnProgress
 ) -> WorkflowHandle[object, IngestReport]:
     conflict = WorkflowIDConflictPolicy.FAIL
     while True:
@@ -133,14 +133,14 @@ async def _start(
                 static_summary=f"Ingest into {request.corpus}" if request.upload_id else f"Reindex {request.corpus}",
             )
         except WorkflowAlreadyStartedError:
-            conflict = await _wait_for_other(client, workflow_id)
+            conflict = await _wait_for_other(client, workflow_id, on_progress)
 
 
-async def _wait_for_other(client: Client, workflow_id: str) -> WorkflowIDConflictPolicy:
+async def _wait_for_other(client: Client, workflow_id: str, on_progress: OnProgress) -> WorkflowIDConflictPolicy:
     """Wait for the ingest that runs. One that only waits for the index is replaced: what it left is in the outbox."""
     other = client.get_workflow_handle(workflow_id, result_type=IngestReport)
     try:
-        behind = (await follow(other, lambda _: None)).phase == "index_behind"
+        behind = (await follow(other, on_progress)).phase == "index_behind"
     except Exception:  # how the other one ended is its caller's business
         behind = False
     return WorkflowIDConflictPolicy.TERMINATE_EXISTING if behind else WorkflowIDConflictPolicy.FAIL

@@ -66,14 +66,16 @@ class Demo:
 
     Args:
         settings: Name the data folder of the demo's stack; what they leave out of addresses is started.
-        docs: The folder to talk about.
+        docs: The folder to talk about, without what matches a pattern of `exclude`.
         questions: Four: the worker dies during the last.
         console: Where the story is told.
     """
 
-    def __init__(self, settings: Settings, docs: Path, questions: Sequence[str], console: Console) -> None:
+    def __init__(
+        self, settings: Settings, docs: Path, exclude: Sequence[str], questions: Sequence[str], console: Console
+    ) -> None:
         self._settings = settings
-        self._docs = docs
+        self._docs, self._exclude = docs, exclude
         self._questions = questions
         self._console = console
         self._turns: list[dict[str, Any]] = []
@@ -97,7 +99,7 @@ class Demo:
                     corpus=corpus,
                     tenant=settings.tenant,
                     task_queue=settings.task_queue,
-                    exclude=["bridge"],  # of temporalio: 15,000 spans of vendored Rust, which nobody asks about here
+                    exclude=self._exclude,
                     on_progress=on_ingest,
                 )
                 self._tell_documents(documents)

@@ -50,9 +50,10 @@ def demo(
         | {name: port for name, port in any_port.items() if getattr(settings, name) is None}
     )
     folder = docs or _temporalio()
-    questions = OTHER_QUESTIONS if docs else DEFAULT_QUESTIONS
+    # The bridge is 15,000 spans of vendored Rust, which nobody asks about here.
+    questions, exclude = (OTHER_QUESTIONS, ()) if docs else (DEFAULT_QUESTIONS, ("bridge",))
     told = Console(stderr=output is Format.JSON)
-    result = asyncio.run(_run(Demo(settings, folder, questions, told)))
+    result = asyncio.run(_run(Demo(settings, folder, exclude, questions, told)))
     show(result, output, lambda: _closing(result))
     raise typer.Exit(OK if result.ok else FAILED)
 
