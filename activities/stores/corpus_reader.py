@@ -46,15 +46,16 @@ class PostgresCorpusReader:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")  # one round trip for one statement
 
     async def state(self, tenant: str, corpus: str) -> CorpusState | None:
-        async with self._engine.connect() as connection:
+        async with self._autocommit.connect() as connection:
             row = (await connection.execute(_STATE, {"tenant": tenant, "corpus": corpus})).one_or_none()
             return None if row is None else _state_of(row)
 
     async def spans(self, tenant: str, corpus: str, version: int, span_ids: Sequence[str]) -> list[Span]:
         values = {"tenant": tenant, "corpus": corpus, "version": version, "ids": list(span_ids)}
-        async with self._engine.connect() as connection:
+        async with self._autocommit.connect() as connection:
             return [span_of(row) for row in await connection.execute(_SPANS, values)]
 
     async def search_text(self, tenant: str, corpus: str, version: int, terms: Sequence[str], limit: int) -> list[Hit]:
