@@ -1,22 +1,19 @@
-"""The session workflow: handlers, the idle timer, continue-as-new."""
+"""The session workflow: its handlers."""
 
 from __future__ import annotations
 
-from contextlib import suppress
-from datetime import timedelta
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
-from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlreadyStartedError
+from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.commit import Open, Opened, Owner, Purge, ReadPage
+    from activities.commit import ReadPage
     from activities.tokens import count as count_tokens
     from perdure.base import Request, parse
     from perdure.contract import (
-        PURGE_WORKFLOW,
         SESSION_WORKFLOW,
         AddAssistantMessage,
         AddMessage,
@@ -32,193 +29,37 @@ with workflow.unsafe.imports_passed_through():
         ReadMessages,
         Replay,
         SessionAnswer,
-        StartSession,
         UpdateSession,
     )
-    from perdure.errors import PerdureError, SessionDeleted, SessionNotFound, SessionRolling
+    from perdure.errors import PerdureError, SessionRolling
     from perdure.events import MessageAdded
     from perdure.history import estimate, render
-    from perdure.ids import workflow_id
     from perdure.replay import turns_of
     from perdure.session import Session
-    from perdure.wire import named, refusal
-    from workflows.carry import Carry, SessionInput, restored
-    from workflows.committer import ATTEMPT, RETRY, Committer, Outcome, cause_of
-    from workflows.core.command import Command, Expire, RecordError, command_of
+    from perdure.wire import refusal
+    from workflows.committer import ATTEMPT, RETRY, Outcome
+    from workflows.core.command import Command, RecordError, command_of
     from workflows.core.decide import decide, receipt_of
-    from workflows.core.state import RECEIPTS, WINDOW_MESSAGES, SessionState
-    from workflows.display import attributes, details, status_shown
+    from workflows.life import HARD_LIMIT, Life
 
 R = TypeVar("R", bound=Request)
 A = TypeVar("A")
 
-LINGER = timedelta(seconds=10)
-"""How long a run stays that was started on an archived session and got no message."""
-HARD_LIMIT = 2
-"""At this many times its budget a run refuses updates for the moment, so that it gets to continue as new."""
 NOTHING = RawValue(Payload(metadata={"encoding": b"json/plain"}, data=b"{}"))
 """What a caller sends who sends nothing: an empty object."""
 
 
 @workflow.defn(name=SESSION_WORKFLOW)
-class SessionWorkflow:
-    """One conversation. Handlers: parse, commit, answer; `run` keeps the time and changes runs."""
+class SessionWorkflow(Life):
+    """One conversation. Handlers: parse, commit, answer; `Life` keeps the time and changes runs."""
 
     @workflow.init
     def __init__(self, raw: RawValue = NOTHING) -> None:
-        self._committer: Committer | None = None
-        self._refused: PerdureError | None = None
-        self._active_at = workflow.now()
-        self._lingered = False
-        try:
-            self._input = parse(SessionInput, _json(raw))
-        except PerdureError as error:
-            self._refused = error
-            return
-        if carry := self._input.carry:
-            self._committer = Committer(carry.state, carry.owner)
-            self._active_at = carry.active_at
-            workflow.set_current_details(details(carry.state))
+        super().__init__(_json(raw))
 
     @workflow.run
     async def run(self, _raw: RawValue = NOTHING) -> None:
-        if self._committer is None and self._refused is None:
-            await self._open()
-        while not self._ended:
-            await self._until_due()
-            if self._ended or self._due_to_roll:
-                await workflow.wait_condition(self._quiet)
-            if self._due_to_roll and not self._ended:
-                self._continue_as_new()
-        await workflow.wait_condition(workflow.all_handlers_finished)
-        await self._leave()
-
-    # Life
-
-    async def _open(self) -> None:
-        info = workflow.info()
-        owner = Owner(run_id=info.first_execution_run_id, started_at=info.workflow_start_time)
-        start = StartSession.model_validate(self._input.model_dump(exclude={"carry"}))
-        try:
-            opened = await workflow.execute_local_activity(
-                "open_session",
-                Open(start=start, owner=owner, at=workflow.now(), window_messages=WINDOW_MESSAGES, receipts=RECEIPTS),
-                result_type=Opened,
-                start_to_close_timeout=ATTEMPT,
-                retry_policy=RETRY,
-            )
-        except (ActivityError, ApplicationError) as error:
-            self._refused = named(cause_of(error))
-            return
-        self._committer = Committer(restored(opened), owner)
-        self._show()
-
-    @property
-    def _state(self) -> SessionState:
-        if self._committer is None:
-            raise self._refused or SessionNotFound(session_id=workflow.info().workflow_id)
-        return self._committer.state
-
-    @property
-    def _ended(self) -> bool:
-        """Whether this run has nothing more to do: deleted, archived, or no longer the owner."""
-        if self._committer is None or self._committer.fenced:
-            return True
-        status = self._state.session.status
-        stayed = self._lingered or self._committer.commits > 0
-        return status == "deleted" or (status == "archived" and stayed)
-
-    @property
-    def _timer(self) -> tuple[str, timedelta]:
-        """What the idle timer waits for now, and how long after the last activity."""
-        session = self._state.session
-        match session.status:
-            case "active":
-                return session.status, session.config.idle_timeout
-            case "suspended":
-                return session.status, session.config.archive_after
-            case _:
-                return session.status, LINGER
-
-    async def _until_due(self) -> None:
-        """Wait for the end of the run, or for the idle deadline and act on it.
-
-        The timer is not moved by activity: when it fires early, it is set again for what is left.
-        """
-        assert self._committer is not None
-        armed = self._timer
-        left = self._active_at + armed[1] - workflow.now()
-        try:
-            await workflow.wait_condition(
-                lambda: self._ended or self._due_to_roll or self._timer != armed,
-                timeout=max(left, timedelta(milliseconds=1)),
-            )
-        except TimeoutError:
-            if not self._committer.idle or workflow.now() < self._active_at + self._timer[1]:
-                return
-            if armed[0] == "archived":
-                self._lingered = True
-                return
-            await self._committer.execute(Expire(at=workflow.now()))
-            self._active_at = workflow.now()
-            self._show()
-
-    @property
-    def _due_to_roll(self) -> bool:
-        return self._used(1)
-
-    def _used(self, times: int) -> bool:
-        """Whether the run has spent its budget `times` over, or the server wants it to end."""
-        if self._committer is None or self._committer.commits == 0:
-            return False
-        info = workflow.info()
-        budget = self._state.session.config.run_budget
-        return (
-            info.get_current_history_length() >= times * budget.events
-            or info.get_current_history_size() >= times * budget.history_bytes
-            or (times == 1 and info.is_continue_as_new_suggested())
-        )
-
-    def _quiet(self) -> bool:
-        return workflow.all_handlers_finished() and (self._committer is None or self._committer.idle)
-
-    def _continue_as_new(self) -> NoReturn:
-        assert self._committer is not None
-        workflow.upsert_search_attributes(attributes(self._state.session))
-        carry = Carry(state=self._state, owner=self._committer.owner, active_at=self._active_at)
-        start = self._input
-        workflow.continue_as_new(SessionInput(tenant=start.tenant, session_id=start.session_id, carry=carry))
-
-    async def _leave(self) -> None:
-        """End the run; what was deleted, or should never have been started, leaves no history behind."""
-        deleted = self._committer is not None and self._state.session.status == "deleted"
-        if deleted and self._committer is not None and self._committer.commits == 0:
-            self._refused = SessionDeleted(session_id=self._input.session_id)
-        if deleted or isinstance(self._refused, SessionNotFound | SessionDeleted):
-            await self._purge()
-        if self._committer and self._committer.fenced:
-            raise ApplicationError("Another run owns this session.", type="Fenced", non_retryable=True)
-        if self._refused:
-            raise refusal(self._refused)
-
-    async def _purge(self) -> None:
-        start = self._input
-        with suppress(WorkflowAlreadyStartedError):  # one that runs already removes this run as well
-            await workflow.start_child_workflow(
-                PURGE_WORKFLOW,
-                Purge(workflow_id=workflow_id(start.tenant, start.session_id)),
-                id=f"purge:{start.tenant}:{start.session_id}",
-                parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-            )
-
-    def _show(self) -> None:
-        """Keep Temporal's UI true. Details cost no event; the others are upserted when they differ, bar the counts."""
-        state = self._state
-        workflow.set_current_details(details(state))
-        if status_shown(workflow.info().typed_search_attributes) != state.session.status:
-            workflow.upsert_search_attributes(attributes(state.session))
-        if workflow.memo_value("title", None) != state.session.title:
-            workflow.upsert_memo({"title": state.session.title})
+        await self._live()
 
     # Commands
 
