@@ -33,12 +33,13 @@ async def turn_cost(rig: Rig, corpus: Corpus, *, rounds: int, warm_up: int) -> l
         raw = RawCommit(connection, f"raw-{uuid.uuid4().hex[:12]}")
         await raw.learn(turns.session_id)
         retrieval = await resources.enter_async_context(open_raw_retrieval(rig.stack.addresses, corpus.index))
-        bare, found, stored, turn, append = (Samples() for _ in range(5))
+        bare, found, stored, turn, terse, append = (Samples() for _ in range(6))
         calls: Sequence[tuple[Samples, Callable[[], Awaitable[object]]]] = [
             (bare, rig.bare_update),
             (found, lambda: retrieval.find(next(questions))),
             (stored, raw.commit),
             (turn, lambda: turns.turn(next(questions))),
+            (terse, lambda: turns.turn(next(questions), returned=False)),
             (append, lambda: appends.pair(next(questions))),
         ]
         await interleave(warm_up, [(Samples(), call) for _, call in calls])
@@ -56,6 +57,11 @@ async def turn_cost(rig: Rig, corpus: Corpus, *, rounds: int, warm_up: int) -> l
             note=f"{turn.p50:.1f} / {parts:.1f} ms",
         ),
         Figure(
+            name="the same, working set not returned",
+            value=terse.p50 / parts,
+            note=f"{terse.p50:.1f} / {parts:.1f} ms",
+        ),
+        Figure(
             name="append of two messages / bare update",
             value=append.p50 / bare.p50,
             at_most=APPEND_OVER_BARE,
@@ -68,6 +74,7 @@ async def turn_cost(rig: Rig, corpus: Corpus, *, rounds: int, warm_up: int) -> l
                 "raw retrieval": found,
                 "raw commit": stored,
                 "turn": turn,
+                "turn, working set not returned": terse,
                 "append of two messages": append,
             }.items()
         ),

@@ -40,7 +40,9 @@ async def measure(options: argparse.Namespace) -> list[Figure]:
         corpus = await ready_corpus(rig, quick=options.quick)
         for name in options.only or SCENARIOS:
             _say(f"Measuring: {name}")
-            figures += await SCENARIOS[name](rig, corpus, options.quick)
+            found = await SCENARIOS[name](rig, corpus, options.quick)
+            _say(table(found))
+            figures += found
     return figures
 
 
