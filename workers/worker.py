@@ -91,21 +91,30 @@ async def run(settings: Settings) -> None:
         logger.info("stopping")
 
 
-def main() -> None:
-    """`python -m workers.worker`."""
-    settings = Settings.load()
+def serve(settings: Settings) -> None:
+    """Run a worker in this process until it is told to stop.
+
+    Raises:
+        Unavailable: Temporal does not answer, or no database is set.
+    """
     telemetry.log_to_stderr(settings.log_level, settings.log_format)
     telemetry.start("perdure-worker")
-    code = 0
     try:
         uvloop.run(run(settings))
+    finally:
+        telemetry.stop()
+
+
+def main() -> None:
+    """`python -m workers.worker`, as the local stack starts it."""
+    code = 0
+    try:
+        serve(Settings.load())
     except Exception:
         logger.exception("the worker stopped")
         code = 1
-    finally:
-        telemetry.stop()
-        sys.stdout.flush()
-        sys.stderr.flush()
+    sys.stdout.flush()
+    sys.stderr.flush()
     # The SDK's threads can abort the interpreter while it shuts down: https://github.com/temporalio/sdk-python/issues/300
     os._exit(code)
 
