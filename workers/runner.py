@@ -6,9 +6,11 @@ from temporalio.bridge.proto.workflow_activation import WorkflowActivation
 from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
 from temporalio.converter import SerializationContext, StorageDriverStoreContext, WorkflowSerializationContext
 from temporalio.worker import WorkflowInstance, WorkflowInstanceDetails
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 from temporalio.workflow import Info
 
+RESTRICTIONS = SandboxRestrictions.default.with_passthrough_modules("workflows")
+"""Our workflow modules hold no state, so that all sessions may share one copy: else each cached one has its own."""
 _NO_STORE = StorageDriverStoreContext(target=None)
 
 

@@ -27,7 +27,7 @@ from activities.stores.session_store import PostgresSessionStore
 from activities.stores.weaviate_index import WeaviateIndex
 from activities.tokens import count
 from workers import telemetry
-from workers.runner import SessionRunner
+from workers.runner import RESTRICTIONS, SessionRunner
 from workers.settings import Settings, connect_temporal
 from workflows.ingest import IngestCorpus
 from workflows.purge import PurgeSession
@@ -59,7 +59,7 @@ async def running_worker(settings: Settings, client: Client) -> AsyncIterator[Wo
                 *CorpusActivities(corpora, index, embedder).all(),
                 PurgeActivities(client).purge_runs,
             ],
-            workflow_runner=SessionRunner(),
+            workflow_runner=SessionRunner(RESTRICTIONS),
             max_cached_workflows=settings.max_cached_workflows,
             max_concurrent_local_activities=settings.max_concurrent_local_activities,
             # A killed worker's sessions move to another one within this time, at the price of a replay.
