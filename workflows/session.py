@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from temporalio import workflow
@@ -45,6 +46,8 @@ with workflow.unsafe.imports_passed_through():
 R = TypeVar("R", bound=Request)
 A = TypeVar("A")
 
+ERROR_CHARACTERS = 1000
+"""What is recorded of a refused signal's error, which may quote the signal."""
 NOTHING = RawValue(Payload(metadata={"encoding": b"json/plain"}, data=b"{}"))
 """What a caller sends who sends nothing: an empty object."""
 
@@ -230,10 +233,13 @@ class SessionWorkflow(Life):
         try:
             await self._execute(name, model, raw, answered=False)
         except ApplicationError as error:
+            with suppress(PerdureError):
+                await self._opened()  # the signal may have come before Postgres answered
             if self._committer is not None and not self._ended:
-                await self._commit(
-                    RecordError(source=name, code=error.type or "", message=error.message, at=workflow.now())
-                )
+                text = error.message.replace("\0", "\\0")[:ERROR_CHARACTERS]
+                refused = RecordError(source=name, code=error.type or "", message=text, at=workflow.now())
+                with suppress(ApplicationError):  # which would end the run: a signal has nobody to fail for
+                    await self._commit(refused)
 
     # Queries
 

@@ -32,7 +32,7 @@ class SessionConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    corpus: str | None = None
+    corpus: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._:-]{1,128}$")
     retrieval: CompilerConfig = CompilerConfig()
     idle_timeout: timedelta = Field(default=timedelta(minutes=30), gt=timedelta(0))
     archive_after: timedelta = Field(default=timedelta(days=7), gt=timedelta(0))
