@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 from temporalio.worker import Worker
 
@@ -14,6 +16,7 @@ from activities.stores.engine import engine_of
 from activities.stores.session_store import PostgresSessionStore
 from activities.tokens import count
 from perdure.events import Event
+from perdure.session import SessionConfig
 from perdure.working_set import CompilerConfig, WorkingSet
 from tests.support.load import times, write
 from tests.support.site import DISTURBED, REPEATED, Site
@@ -22,6 +25,7 @@ from workflows.session import SessionWorkflow
 
 LOST = "the answer to a commit was lost"
 FAILED = "a commit failed"
+SLOW_SECONDS = 3
 
 
 class Flaky:
@@ -50,6 +54,16 @@ class Flaky:
         return await self._store.read_answer(request)
 
 
+class Slow(Flaky):
+    """A store that takes a commit for the time of many idle deadlines."""
+
+    async def commit(
+        self, request: Commit, completed: Sequence[Event], working_sets: Mapping[str, WorkingSet]
+    ) -> Committed:
+        await asyncio.sleep(SLOW_SECONDS)
+        return await self._store.commit(request, completed, working_sets)
+
+
 class NoCompiler:
     """For sessions without a corpus, which compile nothing."""
 
@@ -60,10 +74,9 @@ class NoCompiler:
 
 
 @asynccontextmanager
-async def _flaky_worker(site: Site) -> AsyncIterator[None]:
+async def _worker(site: Site, make: Callable[[SessionStore, Site], SessionStore]) -> AsyncIterator[None]:
     engine = engine_of(site.settings.require_database_url())
-    store = Flaky(PostgresSessionStore(engine), site)
-    activities = SessionActivities(store, site.reader, NoCompiler(), count)
+    activities = SessionActivities(make(PostgresSessionStore(engine), site), site.reader, NoCompiler(), count)
     client = await connect_temporal(site.stack.settings)
     try:
         async with Worker(
@@ -75,7 +88,15 @@ async def _flaky_worker(site: Site) -> AsyncIterator[None]:
 
 
 async def test_a_commit_whose_answer_is_lost_is_neither_lost_nor_repeated(site: Site) -> None:
-    async with _flaky_worker(site):
+    async with _worker(site, Flaky):
         sessions = await site.sessions(3)
         await write(site.ledger, site.client, sessions, writers=3, pace=times(20))
         await site.check(met={LOST: 5, FAILED: 5, DISTURBED: 10, REPEATED: 10})
+
+
+async def test_an_idle_deadline_that_passes_during_a_long_commit_costs_no_history(site: Site) -> None:
+    async with _worker(site, Slow):
+        (session_id,) = await site.sessions(1, SessionConfig(idle_timeout=timedelta(milliseconds=200)))
+        await write(site.ledger, site.client, [session_id], writers=1, pace=times(1))
+        described = await site.bare.get_workflow_handle(site.workflow_id(session_id)).describe()
+        assert described.history_length < 40

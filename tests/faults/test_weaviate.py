@@ -8,9 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from activities.ingest_folder import ingest_folder
-from activities.stores.corpus_store import PostgresCorpusStore
-from activities.stores.engine import engine_of
 from perdure.contract import ReadMessages
 from perdure.session import SessionConfig
 from tests.support.eventually import eventually
@@ -41,21 +38,6 @@ async def _mend(weaviate: WeaviateServer) -> None:
         await weaviate.start()
 
 
-async def _ingest(site: Site, folder: Path) -> None:
-    engine = engine_of(site.settings.require_database_url())
-    try:
-        await ingest_folder(
-            site.client.temporal,
-            PostgresCorpusStore(engine),
-            folder,
-            corpus=CORPUS,
-            tenant=site.settings.tenant,
-            task_queue=site.settings.task_queue,
-        )
-    finally:
-        await engine.dispose()
-
-
 async def _working_sets(site: Site, session_id: str) -> tuple[int, int]:
     """How many of a session's working sets are degraded, and how many are whole; each user message has one."""
     replay = await site.reader.read_replay(site.settings.tenant, session_id, ReadMessages(limit=1000))
@@ -80,7 +62,7 @@ async def test_every_message_is_accepted_without_weaviate_and_its_working_set_sa
 ) -> None:
     weaviate = site.stack.weaviate
     async with site.worker_here():
-        await _ingest(site, documents)
+        await site.ingest(documents, CORPUS)
         sessions = await site.sessions(3, SessionConfig(corpus=CORPUS))
 
         async def whole_again() -> bool:

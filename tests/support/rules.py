@@ -21,9 +21,13 @@ def violations(ledger: Ledger, seen: Mapping[str, Observed]) -> list[str]:
         for rule in (_stored_as_told, _order_kept):
             found += (f"{session_id}: {problem}" for problem in rule(ledger, calls, observed.messages))
         found += (f"{session_id}: {problem}" for problem in _nothing_else_stored(calls, observed.messages))
-        for law in (_gapless, _one_row_per_key, _all_sides_agree):
-            found += (f"{session_id}: {problem}" for problem in law(observed))
+        found += (f"{session_id}: {problem}" for problem in disagreements(observed))
     return found
+
+
+def disagreements(observed: Observed) -> list[str]:
+    """What is wrong with a session whatever was sent; none if it is whole and all sides tell the same of it."""
+    return [problem for law in (_gapless, _one_row_per_key, _all_sides_agree) for problem in law(observed)]
 
 
 def _stored_as_told(ledger: Ledger, calls: Sequence[Call], messages: Sequence[Message]) -> Iterator[str]:

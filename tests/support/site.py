@@ -11,6 +11,8 @@ from pathlib import Path
 
 from temporalio.client import Client as TemporalClient
 
+from activities.ingest_folder import ingest_folder
+from activities.stores.corpus_store import PostgresCorpusStore
 from activities.stores.engine import engine_of
 from activities.stores.session_reader import PostgresReader
 from perdure import Client, SessionConfig
@@ -108,6 +110,21 @@ class Site:
         self.ledger.met[DISTURBED] = self.ledger.disturbed()
         self.ledger.met[OUTLIVED] = self.ledger.disturbed(accepted=True)
         return await check(self.ledger, self.patient(timeout=ANSWER_SECONDS), self.client, self.reader, met=met)
+
+    async def ingest(self, folder: Path, corpus: str) -> None:
+        """Fill a corpus of the tenant; a worker must run."""
+        engine = engine_of(self.settings.require_database_url())
+        try:
+            await ingest_folder(
+                self.bare,
+                PostgresCorpusStore(engine),
+                folder,
+                corpus=corpus,
+                tenant=self.settings.tenant,
+                task_queue=self.settings.task_queue,
+            )
+        finally:
+            await engine.dispose()
 
     def logs(self) -> Sequence[Path]:
         """What the workers wrote."""

@@ -1,0 +1,79 @@
+"""A tenant's limit of active sessions: checked before anything is written, in create and in resume alike."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from activities.stores.engine import engine_of
+from activities.stores.tables import sessions, tenants
+from perdure import CapacityExceeded, SessionHandle
+from perdure.reader import SessionFilter
+from tests.support.site import Site
+
+
+@pytest.fixture
+async def engine(site: Site) -> AsyncIterator[AsyncEngine]:
+    """Of the database that the sessions are in."""
+    engine = engine_of(site.settings.require_database_url())
+    yield engine
+    await engine.dispose()
+
+
+async def _limit(engine: AsyncEngine, tenant: str, limit: int) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(insert(tenants).values(tenant=tenant).on_conflict_do_nothing())
+        await connection.execute(update(tenants).where(tenants.c.tenant == tenant).values(max_active_sessions=limit))
+
+
+async def test_a_session_over_the_limit_is_refused_and_leaves_no_trace(site: Site, engine: AsyncEngine) -> None:
+    await _limit(engine, site.settings.tenant, 1)
+    await site.client.start_session("a")
+    with pytest.raises(CapacityExceeded) as refused:
+        await site.client.start_session("b")
+    assert refused.value.message == "Maximum session capacity reached (1/1). Cannot create new session."
+    assert refused.value.details == {"current": 1, "max": 1}
+    listed = await site.reader.list_sessions(site.settings.tenant, SessionFilter())
+    assert [session.session_id for session in listed.sessions] == ["a"]
+
+
+async def test_of_twenty_sessions_created_at_once_as_many_are_made_as_may_be(site: Site, engine: AsyncEngine) -> None:
+    await _limit(engine, site.settings.tenant, 5)
+    told = await asyncio.gather(
+        *(site.client.start_session(f"s{number}") for number in range(20)), return_exceptions=True
+    )
+    assert sum(isinstance(item, SessionHandle) for item in told) == 5
+    assert sum(isinstance(item, CapacityExceeded) for item in told) == 15
+    async with engine.connect() as connection:
+        rows = await connection.execute(select(sessions.c.session_id).where(sessions.c.tenant == site.settings.tenant))
+        assert len(rows.all()) == 5
+
+
+async def test_a_suspended_session_does_not_come_back_over_the_limit_and_stays_suspended(
+    site: Site, engine: AsyncEngine
+) -> None:
+    await _limit(engine, site.settings.tenant, 1)
+    b = await site.client.start_session("b")
+    await b.suspend()
+    a = await site.client.start_session("a")
+    for comes_back in (b.resume(), b.add_user_message("Hello")):
+        with pytest.raises(CapacityExceeded):
+            await comes_back
+    session = await site.reader.get_session(site.settings.tenant, "b")
+    assert (session.status, session.message_count) == ("suspended", 0)
+    await a.suspend()
+    await b.add_user_message("Hello")
+    assert (await b.get()).status == "active"
+    with pytest.raises(CapacityExceeded):
+        await a.resume()
+
+
+async def test_other_tenants_are_not_counted(site: Site, engine: AsyncEngine) -> None:
+    await _limit(engine, "someone-else", 0)
+    await _limit(engine, site.settings.tenant, 1)
+    await site.client.start_session("a")

@@ -1,0 +1,125 @@
+"""From active to suspended, archived and back; and what remains of a session that was deleted."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+import pytest
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.exceptions import ApplicationError
+
+from perdure import SessionDeleted
+from perdure.contract import ATTRIBUTE_STATUS
+from tests.sessions.caller import Caller
+from tests.support.eventually import eventually
+from tests.support.rules import disagreements
+from tests.support.site import Site
+from workflows.core.state import fold
+
+BRISK = {"idle_timeout": 0.4, "archive_after": 0.4}
+
+
+async def _status(caller: Caller, status: WorkflowExecutionStatus) -> bool:
+    return (await caller.handle.describe()).status == status
+
+
+async def test_a_session_is_suspended_and_resumed_once_however_often_it_is_asked(caller: Caller) -> None:
+    for command, status in (("suspend", "suspended"), ("resume", "active")):
+        first = await caller.update(command)
+        again = await caller.update(command)
+        assert (first["changed"], first["session"]["status"]) == (True, status)
+        assert (again["changed"], again["session"]["status"]) == (False, status)
+    assert await caller.event_types() == ["session_created", "session_suspended", "session_resumed"]
+
+
+async def test_a_message_to_a_suspended_session_resumes_it_in_the_same_commit(caller: Caller) -> None:
+    await caller.update("suspend")
+    await caller.says("Hello")
+    assert await caller.event_types() == ["session_created", "session_suspended", "session_resumed", "message_added"]
+    assert (await caller.session()).status == "active"
+    assert disagreements(await caller.observed()) == []
+
+
+async def test_an_idle_session_is_suspended_then_archived_and_comes_back_as_it_was(site: Site) -> None:
+    caller = await Caller.start(site, "talk", title="A talk", config=BRISK)
+    words = [{"role": ("user", "tool")[n % 2], "content": f"message {n}", "metadata": {"n": n}} for n in range(70)]
+    await caller.update("add_messages", {"messages": words})
+    await eventually(partial(_status, caller, WorkflowExecutionStatus.COMPLETED))
+    stored = await caller.observed()
+    assert stored.state is None
+    assert [e.data.type for e in stored.events[-2:]] == ["session_suspended", "session_archived"]
+    folded = fold(None, stored.events)
+    assert folded is not None
+    assert (folded.session.status, folded.session.title) == ("archived", "A talk")
+
+    await site.client.session("talk").resume()
+    back = await caller.observed()
+    assert back.state is not None
+    assert back.state.window == folded.window
+    assert back.messages == stored.messages
+    assert disagreements(back) == []
+
+
+async def test_the_status_of_a_session_can_be_found_in_visibility(site: Site) -> None:
+    caller = await Caller.start(site, "talk", config={"idle_timeout": 0.3})
+
+    async def shown(status: str) -> bool:
+        query = f"WorkflowId = '{caller.handle.id}' AND {ATTRIBUTE_STATUS} = '{status}'"
+        return (await site.bare.count_workflows(query)).count == 1
+
+    await eventually(partial(shown, "suspended"))
+    await caller.update("update_session", {"config": {"idle_timeout": 600}})
+    await caller.says("Hello")
+    await eventually(partial(shown, "active"))
+
+
+async def test_deleting_removes_all_rows_and_runs_and_leaves_a_tombstone(site: Site) -> None:
+    caller = await Caller.start(site, "talk", title="secret", config={"run_budget": {"events": 20}})
+    tenant = site.settings.tenant
+    for number in range(20):
+        await caller.says(f"secret {number}")
+    runs = f"WorkflowId = '{caller.handle.id}'"
+
+    async def several_runs() -> bool:
+        return (await site.bare.count_workflows(runs)).count > 1
+
+    await eventually(several_runs)
+    answer = await caller.update("delete")
+    assert answer["session"]["status"] == "deleted"
+
+    async def no_runs() -> bool:
+        return (await site.bare.count_workflows(runs)).count == 0
+
+    await eventually(no_runs)
+    page = await site.reader.read_events(tenant, "talk")
+    assert [event.data.type for event in page.events] == ["session_deleted"]
+    assert "secret" not in page.model_dump_json()
+    for read in (site.reader.get_session(tenant, "talk"), site.client.session("talk").messages()):
+        with pytest.raises(SessionDeleted):
+            await read
+
+
+async def test_a_tombstone_refuses_a_start_and_a_late_retry(site: Site) -> None:
+    caller = await Caller.start(site, "talk")
+    await caller.says("Hello")
+    await caller.update("delete")
+    with pytest.raises(SessionDeleted):
+        await site.client.session("talk").add_user_message("a late retry", message_id="late")
+    with pytest.raises(SessionDeleted):
+        await site.client.start_session("talk")
+
+    again = await eventually(partial(Caller.start, site, "talk"))  # once the run that deleted it has ended
+    with pytest.raises(WorkflowFailureError) as failed:
+        await again.handle.result()
+    assert isinstance(failed.value.cause, ApplicationError)
+    assert failed.value.cause.type == "SessionDeleted"
+
+
+async def test_a_deleted_session_refuses_what_was_sent_at_the_same_moment(caller: Caller) -> None:
+    told = await asyncio.gather(
+        caller.says("before"), caller.update("delete"), caller.says("after"), return_exceptions=True
+    )
+    assert not isinstance(told[1], BaseException)
+    page = await caller.site.reader.read_events(caller.site.settings.tenant, caller.session_id)
+    assert page.events[-1].data.type == "session_deleted"

@@ -1,0 +1,82 @@
+"""Lists of sessions from Postgres: filters, order, cursors."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from perdure import InvalidRequest
+from perdure.reader import SessionFilter
+from perdure.session import Session
+from tests.support.site import Site
+
+
+async def _listed(site: Site, **where: object) -> list[Session]:
+    page = await site.reader.list_sessions(site.settings.tenant, SessionFilter.model_validate(where))
+    return page.sessions
+
+
+async def test_a_list_is_walked_by_its_cursor_with_each_session_once(site: Site) -> None:
+    await site.sessions(10)
+    found: list[str] = []
+    sizes: list[int] = []
+    cursor = None
+    while True:
+        where = SessionFilter(limit=3, cursor=cursor)
+        page = await site.reader.list_sessions(site.settings.tenant, where)
+        sizes.append(len(page.sessions))
+        found += [session.session_id for session in page.sessions]
+        cursor = page.cursor
+        if cursor is None:
+            break
+    assert sizes == [3, 3, 3, 1]
+    assert sorted(found) == [f"s{n}" for n in range(10)]
+
+
+async def test_the_session_that_changed_last_is_listed_first(site: Site) -> None:
+    await site.sessions(3)
+    for name in ("s1", "s0", "s2"):
+        await site.client.session(name).add_user_message("Hello")
+    assert [session.session_id for session in await _listed(site)] == ["s2", "s0", "s1"]
+
+
+async def test_sessions_are_found_by_user_status_metadata_and_time(site: Site) -> None:
+    await asyncio.gather(
+        site.client.start_session("a", user_id="user1", metadata={"team": "red", "tags": ["x", "y"]}),
+        site.client.start_session("b", user_id="user1", metadata={"team": "blue"}),
+        site.client.start_session("c", user_id="user2"),
+    )
+    await site.client.session("b").suspend()
+    found = {
+        "user": await _listed(site, user_id="user1"),
+        "status": await _listed(site, status="suspended"),
+        "metadata": await _listed(site, metadata={"team": "red"}),
+        "a list in metadata": await _listed(site, metadata={"tags": ["y"]}),
+        "all of them": await _listed(site, user_id="user1", status="active"),
+        "none": await _listed(site, user_id="user2", metadata={"team": "red"}),
+    }
+    names = {what: sorted(s.session_id for s in sessions) for what, sessions in found.items()}
+    assert names == {
+        "user": ["a", "b"],
+        "status": ["b"],
+        "metadata": ["a"],
+        "a list in metadata": ["a"],
+        "all of them": ["a"],
+        "none": [],
+    }
+    middle = (await site.reader.get_session(site.settings.tenant, "b")).updated_at
+    assert [s.session_id for s in await _listed(site, updated_after=middle)] == ["b"]
+    assert sorted(s.session_id for s in await _listed(site, updated_before=middle)) == ["a", "c"]
+
+
+async def test_deleted_sessions_are_listed_by_their_status_only(site: Site) -> None:
+    await site.sessions(2)
+    await site.client.session("s0").delete()
+    assert [s.session_id for s in await _listed(site)] == ["s1"]
+    assert [s.session_id for s in await _listed(site, status="deleted")] == ["s0"]
+
+
+async def test_a_cursor_that_nobody_gave_is_refused(site: Site) -> None:
+    with pytest.raises(InvalidRequest):
+        await _listed(site, cursor="bm9uc2Vuc2U=")
