@@ -10,7 +10,7 @@ from activities import tokens
 from activities.breaker import Breaker
 from activities.explain import Explain
 from activities.fusion import RANK_CONSTANT, by_score, diversify, fuse
-from activities.packing import Packed, pack
+from activities.packing import SEPARATOR, Packed, pack
 from activities.ports import CorpusReader, Embedder, SpanIndex
 from activities.retrieval import Found, Retrieval
 from activities.spans import CorpusState
@@ -134,7 +134,10 @@ def choose(found: Found, config: CompilerConfig, log: Explain) -> tuple[Packed, 
 
 def _cited(packed: Packed, scores: dict[str, float]) -> tuple[list[WorkingSetSpan], list[Citation]]:
     spans, citations = [], []
+    end = -len(SEPARATOR)
     for number, chunk in enumerate(packed.chunks, 1):
+        start = end + len(SEPARATOR) + len(chunk.head(number))
+        end = start + len(chunk.text)
         where: dict[str, Any] = {
             "span_id": chunk.span.span_id,
             "artifact_id": chunk.span.artifact_id,
@@ -143,7 +146,9 @@ def _cited(packed: Packed, scores: dict[str, float]) -> tuple[list[WorkingSetSpa
             "end_line": chunk.end_line,
             "rank": chunk.rank,
         }
-        spans.append(WorkingSetSpan(**where, text=chunk.text, token_count=chunk.tokens, truncated=chunk.truncated))
+        spans.append(
+            WorkingSetSpan(**where, text_start=start, text_end=end, token_count=chunk.tokens, truncated=chunk.truncated)
+        )
         citations.append(Citation(**where, number=number, score=scores[chunk.span.span_id]))
     return spans, citations
 

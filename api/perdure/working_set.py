@@ -30,14 +30,18 @@ class CompilerConfig(BaseModel):
 
 
 class WorkingSetSpan(Result):
-    """A run of whole lines that is in the text. `rank` is its place by relevance, from 1."""
+    """A run of whole lines that is in the text. `rank` is its place by relevance, from 1.
+
+    Its own text is characters `text_start` to `text_end` of the working set's, half-open: `WorkingSet.text_of(span)`.
+    """
 
     span_id: str
     artifact_id: str
     path: str
     start_line: int
     end_line: int
-    text: str
+    text_start: int
+    text_end: int
     token_count: int
     rank: int
     truncated: bool = False
@@ -75,6 +79,10 @@ class WorkingSet(Result):
     degraded_reason: str | None = None
     manifest: dict[str, Any]
     explain: dict[str, Any] | None = None
+
+    def text_of(self, span: WorkingSetSpan) -> str:
+        """The lines of `span` as they stand in the text."""
+        return self.text[span.text_start : span.text_end]
 
     def verified(self) -> bool:
         """Whether the text still has the hash that was stored with it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -37,6 +38,18 @@ async def test_a_question_finds_the_span_that_holds_its_words(corpora: Corpora, 
     best = min(found.citations, key=lambda citation: citation.rank)
     assert (best.path, best.start_line, best.rank) == ("memory.md", 1, 1)
     assert found.verified()
+
+
+@pytest.mark.parametrize("order", ["document", "relevance"])
+async def test_a_span_says_where_in_the_text_its_lines_stand(
+    corpora: Corpora, folder: Path, order: Literal["document", "relevance"]
+) -> None:
+    await corpora.ingest(folder)
+    found = await corpora.compile("memory and fruit", config=CompilerConfig(order=order))
+    assert found.spans
+    for span in found.spans:
+        lines = (folder / span.path).read_text().splitlines()
+        assert found.text_of(span) == "\n".join(lines[span.start_line - 1 : span.end_line])
 
 
 async def test_a_percent_sign_is_no_wildcard(corpora: Corpora, folder: Path) -> None:
