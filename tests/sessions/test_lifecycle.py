@@ -91,7 +91,7 @@ async def test_deleting_removes_all_rows_and_runs_and_leaves_a_tombstone(site: S
     async def no_runs() -> bool:
         return (await site.bare.count_workflows(runs)).count == 0
 
-    await eventually(no_runs)
+    await eventually(no_runs, within=90)  # the server takes its time to delete a run
     page = await site.reader.read_events(tenant, "talk")
     assert [event.data.type for event in page.events] == ["session_deleted"]
     assert "secret" not in page.model_dump_json()

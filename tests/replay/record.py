@@ -1,0 +1,148 @@
+"""Records the histories that `test_saved_histories` replays: `python -m tests.replay.record`.
+
+Run it when the workflow has changed on purpose and no session of the old kind is open anywhere; a change that open
+sessions must survive is patched instead (`workflow.patched`), and then the old histories stay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.contrib.pydantic import pydantic_data_converter
+
+from activities.stores.migrate import upgrade
+from perdure.contract import SESSION_WORKFLOW
+from perdure.message import ROLES
+from tests.support.runs import histories
+from tests.support.stack import data_dir, stack_settings
+from workers.stack.stack import Stack
+from workers.worker import running_worker
+
+FOLDER = Path(__file__).parent / "histories"
+IDENTITY = "recorder"
+"""In place of the process and machine that the SDK would name."""
+SETTLED = "Nothing comes after what was recorded."
+
+
+async def _every_role(handle: WorkflowHandle[Any, Any]) -> None:
+    for role in ROLES:
+        await handle.execute_update("add_message", {"role": role, "content": f"from the {role}"})
+    await handle.execute_update("add_user_message", {"content": "Hello"}, id="user")
+    parts = [{"type": "thought", "text": "hm"}, {"type": "tool_call", "tool_call_id": "c", "name": "search"}]
+    await handle.execute_update("add_assistant_message", {"content": parts}, id="assistant")
+
+
+async def _several_at_once(handle: WorkflowHandle[Any, Any]) -> None:
+    await asyncio.gather(
+        *(handle.execute_update("add_message", {"role": "user", "content": f"{n}"}, id=f"u{n}") for n in range(8))
+    )
+    batch = {"messages": [{"role": role, "content": role} for role in ROLES], "request_id": "batch"}
+    await handle.execute_update("add_messages", batch)
+    await handle.execute_update("add_messages", batch)
+
+
+async def _changed(handle: WorkflowHandle[Any, Any]) -> None:
+    await handle.execute_update("update_session", {"title": "A talk", "metadata": {"a": 1}, "user_id": "ann"})
+    await handle.execute_update("update_session", {"title": None, "config": {"max_content_bytes": 100}})
+    await handle.execute_update("read_messages", {"limit": 1})
+
+
+async def _suspended_and_resumed(handle: WorkflowHandle[Any, Any]) -> None:
+    for name in ("suspend", "suspend", "resume", "resume", "suspend"):
+        await handle.execute_update(name)
+    await handle.execute_update("add_user_message", {"content": "I am back"})
+
+
+async def _signalled(handle: WorkflowHandle[Any, Any]) -> None:
+    await handle.signal("user_message", {"content": "by signal", "message_id": "s"})
+    await handle.signal("assistant_message", {"content": "by signal too"})
+    await handle.signal("touch")
+    await handle.signal("user_message", {"text": "another field"})
+    await handle.execute_update("add_message", {"role": "system", "content": SETTLED})
+
+
+async def _idle(handle: WorkflowHandle[Any, Any]) -> None:
+    await handle.execute_update("add_user_message", {"content": "Hello"})
+    await handle.result()
+
+
+async def _rolled(handle: WorkflowHandle[Any, Any]) -> None:
+    for number in range(15):
+        await handle.execute_update("add_message", {"role": "tool", "content": f"{number}"})
+
+
+async def _deleted(handle: WorkflowHandle[Any, Any]) -> None:
+    await handle.execute_update("add_user_message", {"content": "Hello"})
+    await handle.execute_update("delete")
+
+
+SHORT = {"idle_timeout": 0.3, "archive_after": 0.3}
+SCENES = {
+    "every_role": (_every_role, {}),
+    "several_at_once": (_several_at_once, {}),
+    "changed": (_changed, {}),
+    "suspended_and_resumed": (_suspended_and_resumed, {}),
+    "signalled": (_signalled, {}),
+    "idle": (_idle, SHORT),
+    "rolled": (_rolled, {"run_budget": {"events": 20}}),
+    "deleted": (_deleted, {}),
+}
+
+
+async def _refused(client: Client, task_queue: str) -> None:
+    """A start that asks to restore a session which nobody knows."""
+    start = {"session_id": "unknown", "restore_only": True}
+    handle = await client.start_workflow(SESSION_WORKFLOW, start, id="session:default:unknown", task_queue=task_queue)
+    with suppress(WorkflowFailureError):
+        await handle.result()
+    await _save(client, "unknown")
+
+
+async def _save(client: Client, name: str) -> None:
+    for number, history in enumerate(await histories(client, f"session:default:{name}")):
+        text = json.dumps(_without_traces(json.loads(history.to_json())), indent=1, ensure_ascii=False)
+        FOLDER.joinpath(f"{name}-{number}.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _without_traces(value: Any) -> Any:
+    """Stack traces name the folders of the machine; nothing depends on them."""
+    match value:
+        case dict():
+            return {name: _without_traces(item) for name, item in value.items() if name != "stackTrace"}
+        case list():
+            return [_without_traces(item) for item in value]
+        case _:
+            return value
+
+
+async def main() -> None:
+    """Record every scene anew, on a stack of its own."""
+    for old in FOLDER.glob("*.json"):
+        old.unlink()
+    with data_dir() as folder:
+        settings = stack_settings(folder).model_copy(update={"weaviate_url": "http://127.0.0.1:9"})
+        async with Stack(settings) as stack:
+            await asyncio.to_thread(upgrade, stack.postgres.url())
+            client = await Client.connect(
+                stack.addresses.temporal, data_converter=pydantic_data_converter, identity=IDENTITY
+            )
+            async with running_worker(stack.settings, client):
+                for name, (scene, config) in SCENES.items():
+                    handle = await client.start_workflow(
+                        SESSION_WORKFLOW,
+                        {"session_id": name, "config": config},
+                        id=f"session:default:{name}",
+                        task_queue=settings.task_queue,
+                    )
+                    await scene(client.get_workflow_handle(handle.id))
+                    await _save(client, name)
+                await _refused(client, settings.task_queue)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
