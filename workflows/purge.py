@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import count
 
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from activities.commit import Purge
     from perdure.contract import PURGE_WORKFLOW
+
+_SOON, _LATER = timedelta(seconds=1), timedelta(minutes=1)
+_SOON_TRIES = 60
+"""Temporal takes up to some twenty seconds to forget a run that it was told to delete."""
 
 
 @workflow.defn(name=PURGE_WORKFLOW)
@@ -17,10 +22,10 @@ class PurgeSession:
 
     @workflow.run
     async def run(self, purge: Purge) -> None:
-        pause = timedelta(seconds=1)
-        while await self._listed(purge):
-            await workflow.sleep(pause)
-            pause = min(2 * pause, timedelta(minutes=5))
+        for attempt in count():
+            if not await self._listed(purge):
+                return
+            await workflow.sleep(_SOON if attempt < _SOON_TRIES else _LATER)
 
     async def _listed(self, purge: Purge) -> int:
         listed: int = await workflow.execute_activity(
