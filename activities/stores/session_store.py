@@ -129,9 +129,12 @@ class PostgresSessionStore:
                     moved = await connection.scalar(statement, rows)
                     if moved and request.after.status == "deleted":
                         await _forget(connection, request)
-        except IntegrityError:
+        except IntegrityError as error:
             # A key or a message id that the run had forgotten: say which, and store nothing.
-            return await self._known(request)
+            known = await self._known(request)
+            if not known.receipts and not known.message_ids:  # then to decide again would end here again
+                raise ApplicationError(str(error.orig), type=UNSTORABLE, non_retryable=True) from error
+            return known
         except DataError as error:
             raise ApplicationError(str(error.orig), type=UNSTORABLE, non_retryable=True) from error
         return Committed(outcome="committed") if moved else await self._behind(request)
