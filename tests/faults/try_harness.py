@@ -128,15 +128,18 @@ def try_one(trial: Trial) -> str | None:
         _copy(tree)
         for patch in trial.patches:
             patch.apply(tree)
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"tests/faults/{trial.test}"],
-            cwd=tree,
-            env={**os.environ, "PYTHONPATH": f"{tree / 'api'}:{tree}"},
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_SECONDS,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"tests/faults/{trial.test}"],
+                cwd=tree,
+                env={**os.environ, "PYTHONPATH": f"{tree / 'api'}:{tree}"},
+                capture_output=True,
+                text=True,
+                timeout=TIMEOUT_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return f"no end after {TIMEOUT_SECONDS} s"
     lines = [line for line in done.stdout.splitlines() if line.lstrip("| ").startswith("E ") or "Error: " in line]
     told = next((line for line in lines if any(words in line for words in trial.says)), None)
     print(f"{'red' if done.returncode == RED else 'NOT RED'}: {trial.test}\n    without {trial.without}\n    {told}")
