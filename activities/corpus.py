@@ -77,7 +77,7 @@ class CorpusActivities:
                 upload.tenant, upload.corpus, upload.upload_id, self._embedder.id, self._chunking
             )
         except PerdureError as error:
-            raise refusal(error) from error
+            raise refusal(error) from None
         return Begun(version=version, files=files)
 
     @activity.defn(name=FILES)
@@ -154,7 +154,7 @@ class CorpusActivities:
         try:
             old = await self._store.index_name(tenant, corpus, target.fresh)
         except PerdureError as error:
-            raise refusal(error) from error
+            raise refusal(error) from None
         details = activity.info().heartbeat_details
         after, put = (str(details[0]), int(details[1])) if details else (_FIRST, 0)
         await self._index.prepare(target.fresh)

@@ -48,6 +48,10 @@ PAGE_BYTES = 512 * 1024
 """Bound of a page that passes through the workflow: its history holds it twice, and a payload 2 MB at most."""
 
 
+ANSWER_CHARACTERS = 800_000
+"""Of a working set that an answer carries; a payload holds 2 MB at most."""
+
+
 class SessionActivities:
     """The session's way to Postgres and to the compiler."""
 
@@ -72,7 +76,7 @@ class SessionActivities:
         try:
             return await self._store.open(request)
         except PerdureError as error:
-            raise refusal(error) from error
+            raise refusal(error) from None
 
     @activity.defn
     async def read_answer(self, request: ReadAnswer) -> Answered:
@@ -80,11 +84,17 @@ class SessionActivities:
 
     @activity.defn
     async def read_messages(self, request: ReadPage) -> MessagePage:
-        return await self._reader.read_messages(request.tenant, request.session_id, request.page, PAGE_BYTES)
+        try:
+            return await self._reader.read_messages(request.tenant, request.session_id, request.page, PAGE_BYTES)
+        except PerdureError as error:
+            raise refusal(error) from None
 
     @activity.defn
     async def read_replay(self, request: ReadPage) -> Replay:
-        return await self._reader.read_replay(request.tenant, request.session_id, request.page, PAGE_BYTES)
+        try:
+            return await self._reader.read_replay(request.tenant, request.session_id, request.page, PAGE_BYTES)
+        except PerdureError as error:
+            raise refusal(error) from None
 
     def _commit_named(self, name: str) -> Callable[[Commit], Awaitable[Committed]]:
         @activity.defn(name=name)
@@ -92,7 +102,7 @@ class SessionActivities:
             try:
                 return await self._commit(request)
             except PerdureError as error:
-                raise refusal(error) from error
+                raise refusal(error) from None
 
         return commit
 
@@ -113,7 +123,7 @@ class SessionActivities:
         result = await self._store.commit(request, events, by_message)
         if result.outcome != "committed":
             return result
-        wanted = {item.sequence: sets[item.sequence] for item in request.compile if item.wanted}
+        wanted = {i.sequence: sets[i.sequence] for i in request.compile if i.wanted and _fits(sets[i.sequence])}
         return result.model_copy(update={"completions": completions, "working_sets": wanted})
 
     async def _compile(self, request: Commit, item: Compile) -> WorkingSet:
@@ -136,6 +146,11 @@ class SessionActivities:
             token_count=self._count(line_of(added.message)),
             working_set=reference(working_set) if working_set else None,
         )
+
+
+def _fits(working_set: WorkingSet) -> bool:
+    """Whether a payload can take it beside its message. If not it is stored all the same, and read by `replay`."""
+    return len(working_set.text) + len(working_set.query) <= ANSWER_CHARACTERS
 
 
 def reference(working_set: WorkingSet) -> WorkingSetRef:

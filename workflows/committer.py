@@ -102,8 +102,11 @@ class Committer:
 
     async def _settle(self, batch: list[_Entry]) -> None:
         while waiting := [entry for entry in batch if not entry.settled]:
+            before = (len(waiting), self.state.event_sequence)
             try:
                 await self._attempt(waiting)
+                if before == (sum(not entry.settled for entry in batch), self.state.event_sequence):
+                    raise ApplicationError("Postgres and the session disagree.", type="CommitFailed")
             except (ActivityError, ApplicationError) as error:
                 cause = cause_of(error)
                 self.fenced = self.fenced or cause.type == FENCED

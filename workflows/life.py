@@ -12,7 +12,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlrea
 from activities.commit import Open, Opened, Owner, Purge
 from perdure.base import parse
 from perdure.contract import PURGE_WORKFLOW, StartSession
-from perdure.errors import PerdureError, SessionDeleted, SessionNotFound
+from perdure.errors import InvalidRequest, PerdureError, SessionDeleted, SessionNotFound
 from perdure.ids import workflow_id
 from perdure.wire import named, refusal
 from workflows.carry import Carry, SessionInput, restored
@@ -39,6 +39,14 @@ class Life:
             self._input = parse(SessionInput, data)
         except PerdureError as error:
             self._refused = error
+            return
+        try:
+            mine = workflow_id(self._input.tenant, self._input.session_id)
+        except PerdureError as error:
+            self._refused = error
+            return
+        if mine != workflow.info().workflow_id:  # it would take another workflow's session over
+            self._refused = InvalidRequest(f"The workflow id of this session is {mine!r}.", errors=[])
             return
         if carry := self._input.carry:
             self._committer = Committer(carry.state, carry.owner)
@@ -131,7 +139,7 @@ class Life:
 
     def _used(self, times: int) -> bool:
         """Whether the run has spent its budget `times` over, or the server wants it to end."""
-        if self._committer is None or self._committer.commits == 0:
+        if self._committer is None:
             return False
         info = workflow.info()
         budget = self._state.session.config.run_budget

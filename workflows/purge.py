@@ -11,7 +11,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.commit import Purge
     from perdure.contract import PURGE_WORKFLOW
 
-_SOON, _LATER = timedelta(seconds=1), timedelta(minutes=1)
+_SOON, _SETTLED, _LATER = timedelta(seconds=1), timedelta(seconds=5), timedelta(minutes=1)
 _SOON_TRIES = 60
 """Temporal takes up to some twenty seconds to forget a run that it was told to delete."""
 
@@ -22,10 +22,12 @@ class PurgeSession:
 
     @workflow.run
     async def run(self, purge: Purge) -> None:
+        empty = 0
         for attempt in count():
-            if not await self._listed(purge):
+            empty = 0 if await self._listed(purge) else empty + 1
+            if empty == 2:  # a run may be listed a moment after it began
                 return
-            await workflow.sleep(_SOON if attempt < _SOON_TRIES else _LATER)
+            await workflow.sleep(_LATER if attempt >= _SOON_TRIES else _SOON if not empty else _SETTLED)
 
     async def _listed(self, purge: Purge) -> int:
         listed: int = await workflow.execute_activity(

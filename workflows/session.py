@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from temporalio import workflow
@@ -15,6 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.tokens import count as count_tokens
     from perdure.base import Request, parse
     from perdure.contract import (
+        MAX_REQUEST_BYTES,
         SESSION_WORKFLOW,
         AddAssistantMessage,
         AddMessage,
@@ -32,13 +34,13 @@ with workflow.unsafe.imports_passed_through():
         SessionAnswer,
         UpdateSession,
     )
-    from perdure.errors import PerdureError, SessionRolling
+    from perdure.errors import PayloadTooLarge, PerdureError, SessionDeleted, SessionRolling, Unavailable
     from perdure.events import MessageAdded
     from perdure.history import estimate, render
     from perdure.replay import turns_of
     from perdure.session import Session
     from perdure.wire import refusal
-    from workflows.committer import ATTEMPT, RETRY, Outcome
+    from workflows.committer import RETRY, Outcome
     from workflows.core.command import Command, RecordError, command_of
     from workflows.core.decide import decide, receipt_of
     from workflows.life import HARD_LIMIT, Life
@@ -46,6 +48,8 @@ with workflow.unsafe.imports_passed_through():
 R = TypeVar("R", bound=Request)
 A = TypeVar("A")
 
+READ_DEADLINE = timedelta(seconds=20)
+"""What a page may take; unlike a command, a read is not owed an answer."""
 ERROR_CHARACTERS = 1000
 """What is recorded of a refused signal's error, which may quote the signal."""
 NOTHING = RawValue(Payload(metadata={"encoding": b"json/plain"}, data=b"{}"))
@@ -69,12 +73,13 @@ class SessionWorkflow(Life):
     async def _execute(self, name: str, model: type[R], raw: RawValue, *, answered: bool = True) -> Outcome:
         """Parse, commit, answer. Only an `ApplicationError` may leave a handler: all else would stop the workflow."""
         try:
+            _check_size(raw)
             body = parse(model, _json(raw))
             if isinstance(body, AddUserMessage) and not answered:
                 body = body.model_copy(update={"return_working_set": False})
             return await self._commit(_command(name, body))
         except PerdureError as error:
-            raise refusal(error) from error
+            raise refusal(error) from None  # a cause would carry the whole message along
 
     async def _commit(self, command: Command | RecordError) -> Outcome:
         await self._opened()
@@ -92,6 +97,7 @@ class SessionWorkflow(Life):
     def _validate(self, name: str, model: type[R], raw: RawValue) -> None:
         """Refuse, before anything is in the history, what the state already shows to be refused."""
         try:
+            _check_size(raw)
             body = parse(model, _json(raw))
             if self._refused is not None:
                 raise self._refused
@@ -103,7 +109,7 @@ class SessionWorkflow(Life):
             if receipt_of(self._state, command) is None:
                 decide(self._state, command)
         except PerdureError as error:
-            raise refusal(error) from error
+            raise refusal(error) from None  # a cause would carry the whole message along
 
     async def _add_message(self, name: str, model: type[R], raw: RawValue) -> MessageAnswer:
         outcome = await self._execute(name, model, raw)
@@ -201,18 +207,20 @@ class SessionWorkflow(Life):
             page = parse(ReadMessages, _json(raw))
             await self._opened()
             session = self._state.session
+            if session.status == "deleted":
+                raise SessionDeleted(session_id=session.session_id)
             result: A = await workflow.execute_local_activity(
                 name,
                 ReadPage(tenant=session.tenant, session_id=session.session_id, page=page),
                 result_type=answer,
-                start_to_close_timeout=ATTEMPT,
+                schedule_to_close_timeout=READ_DEADLINE,
                 retry_policy=RETRY,
             )
             return result
         except PerdureError as error:
-            raise refusal(error) from error
+            raise refusal(error) from None  # a cause would carry the whole message along
         except ActivityError as error:
-            raise error.cause if isinstance(error.cause, ApplicationError) else ApplicationError(str(error)) from error
+            raise refusal(Unavailable(f"Postgres gave no page in {READ_DEADLINE.seconds} s. Ask again.")) from error
 
     # Signals
 
@@ -253,7 +261,7 @@ class SessionWorkflow(Life):
             request = parse(GetHistory, _json(raw))
             state = self._state
         except PerdureError as error:
-            raise refusal(error) from error
+            raise refusal(error) from None  # a cause would carry the whole message along
         return render(
             [item.message for item in state.window],
             max_tokens=request.max_tokens,
@@ -275,6 +283,17 @@ class SessionWorkflow(Life):
     @workflow.query(description="All that the run carries; its shape may change.")
     def get_state(self) -> dict[str, Any]:
         return self._state.model_dump(mode="json")
+
+
+def _check_size(raw: RawValue) -> None:
+    size = len(raw.payload.data)
+    if size > MAX_REQUEST_BYTES:
+        raise PayloadTooLarge(
+            f"The request has {size} bytes of JSON; the limit is {MAX_REQUEST_BYTES}. Send it in parts.",
+            field="request",
+            size_bytes=size,
+            limit_bytes=MAX_REQUEST_BYTES,
+        )
 
 
 def _json(raw: RawValue) -> bytes:

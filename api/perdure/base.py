@@ -22,6 +22,8 @@ class Result(BaseModel):
 
 
 R = TypeVar("R", bound=Request)
+SHOWN_PROBLEMS = 10
+"""Of a request's problems, those that its refusal lists."""
 
 
 def parse(model: type[R], data: bytes | str | dict[str, Any]) -> R:
@@ -47,6 +49,7 @@ def _named(model: type[Request], error: ValidationError) -> PerdureError:
         cause = problem.get("ctx", {}).get("error")
         if isinstance(cause, RefusedField):
             return cause.error
+    problems = problems[:SHOWN_PROBLEMS]
     where = [".".join(map(str, p["loc"])) or "(body)" for p in problems]
     listed = [{"field": w, "problem": p["msg"]} for w, p in zip(where, problems, strict=True)]
     text = "; ".join(f"{p['field']}: {p['problem']}" for p in listed)

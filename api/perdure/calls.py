@@ -13,12 +13,10 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from perdure.contract import MAX_IN_FLIGHT
+from perdure.contract import MAX_IN_FLIGHT, MAX_REQUEST_BYTES
 from perdure.errors import InvalidRequest, OutcomeUnknown, PayloadTooLarge, SessionDeleted, Unavailable
 from perdure.transport import NotOpen, Transport, TryAgain, Update
 
-MAX_REQUEST_BYTES = 1536 * 1024
-"""Of one request as JSON. A payload of over 2 MB is one that Temporal cannot take."""
 FIRST_PAUSE = timedelta(milliseconds=50)
 LONGEST_PAUSE = timedelta(seconds=2)
 

@@ -22,6 +22,10 @@ MAX_IN_FLIGHT = 8
 """Updates a caller keeps in flight on one session; over ten, Temporal's throughput collapses."""
 MAX_BATCH = 100
 """Messages that one `add_messages` may carry."""
+MAX_REQUEST_BYTES = 1536 * 1024
+"""Limit of one request's JSON; a payload of Temporal holds 2 MB."""
+MAX_NUMBER = 2**53
+"""Largest number that a page's bounds may have."""
 PAGE_LIMIT = 100
 """Messages of a page when no limit is asked for."""
 
@@ -96,7 +100,7 @@ class AddUserMessage(Request):
     content: Content
     message_id: Id | None = None
     metadata: Metadata = None
-    expected_head: str | None = None
+    expected_head: str | None = Field(default=None, max_length=128)
     retrieval: dict[str, Any] | None = None
     explain: bool = False
     return_working_set: bool = True
@@ -108,7 +112,7 @@ class AddAssistantMessage(Request):
     content: Content
     message_id: Id | None = None
     metadata: Metadata = None
-    expected_head: str | None = None
+    expected_head: str | None = Field(default=None, max_length=128)
 
 
 class AddMessage(Request):
@@ -118,7 +122,7 @@ class AddMessage(Request):
     content: Content
     message_id: Id | None = None
     metadata: Metadata = None
-    expected_head: str | None = None
+    expected_head: str | None = Field(default=None, max_length=128)
 
 
 class AddMessages(Request):
@@ -126,7 +130,7 @@ class AddMessages(Request):
 
     messages: list[NewMessage] = Field(min_length=1, max_length=MAX_BATCH)
     request_id: Id | None = None
-    expected_head: str | None = None
+    expected_head: str | None = Field(default=None, max_length=128)
 
 
 class UpdateSession(Request):
@@ -155,8 +159,8 @@ class Lifecycle(Request):
 class ReadMessages(Request):
     """`read_messages`, `read_replay`: a page by sequence number, both bounds exclusive; the newest without a bound."""
 
-    before: int | None = None
-    after: int | None = None
+    before: int | None = Field(default=None, ge=0, le=MAX_NUMBER)
+    after: int | None = Field(default=None, ge=-1, le=MAX_NUMBER)
     limit: int = Field(default=PAGE_LIMIT, ge=1, le=1000)
 
 

@@ -16,6 +16,8 @@ ROLES: tuple[Role, ...] = get_args(Role)
 
 MAX_CONTENT_BYTES = 256 * 1024
 """Default limit of one message's content, in bytes of UTF-8 (of JSON, for parts)."""
+MAX_DEPTH = 32
+"""Levels of nested lists and objects in metadata and in parts."""
 MAX_METADATA_BYTES = 16 * 1024
 """Limit of a message's or a session's metadata, in bytes of JSON."""
 
@@ -120,6 +122,8 @@ def check_content(content: Content, limit_bytes: int = MAX_CONTENT_BYTES) -> Non
     """
     if not content or (isinstance(content, str) and not content.strip()):
         raise InvalidMessage("Message content is empty. Send at least one character that is not white space.")
+    if not isinstance(content, str):
+        _refuse_deep([_dump(part) for part in content], "content")
     size = len(_utf8(content, "content") if isinstance(content, str) else _json(content, "content"))
     if size > limit_bytes:
         raise PayloadTooLarge(
@@ -137,6 +141,7 @@ def check_metadata(metadata: dict[str, Any] | None) -> None:
     Raises:
         InvalidMessage, PayloadTooLarge: as `check_content`.
     """
+    _refuse_deep(metadata, "metadata")
     size = len(_json(metadata, "metadata")) if metadata else 0
     if size > MAX_METADATA_BYTES:
         raise PayloadTooLarge(
@@ -183,6 +188,14 @@ def _json(value: Any, field: str) -> bytes:
         # An escaped backslash before `u0000` is text, not a NUL: look at the values themselves.
         _refuse_nul(value if not isinstance(value, list) else [_dump(v) for v in value], field)
     return data
+
+
+def _refuse_deep(value: Any, field: str, depth: int = 0) -> None:
+    """JSON readers give up somewhere below 200 levels, some sooner."""
+    if depth > MAX_DEPTH:
+        raise InvalidMessage(f"{field} is nested more than {MAX_DEPTH} levels deep.", field=field)
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _refuse_deep(item, field, depth + 1)
 
 
 def _dump(value: Any) -> Any:

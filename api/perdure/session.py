@@ -14,6 +14,9 @@ from perdure.working_set import CompilerConfig
 Status: TypeAlias = Literal["active", "suspended", "archived", "deleted"]
 
 
+MAX_WAIT = timedelta(days=3650)
+
+
 class RunBudget(BaseModel):
     """When a session's workflow continues as a new run: at the first of these, or when the server suggests it."""
 
@@ -34,9 +37,9 @@ class SessionConfig(BaseModel):
 
     corpus: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._:-]{1,128}$")
     retrieval: CompilerConfig = CompilerConfig()
-    idle_timeout: timedelta = Field(default=timedelta(minutes=30), gt=timedelta(0))
-    archive_after: timedelta = Field(default=timedelta(days=7), gt=timedelta(0))
-    max_content_bytes: int = Field(default=MAX_CONTENT_BYTES, ge=1, le=1024 * 1024)
+    idle_timeout: timedelta = Field(default=timedelta(minutes=30), gt=timedelta(0), le=MAX_WAIT)
+    archive_after: timedelta = Field(default=timedelta(days=7), gt=timedelta(0), le=MAX_WAIT)
+    max_content_bytes: int = Field(default=MAX_CONTENT_BYTES, ge=1, le=512 * 1024)
     run_budget: RunBudget = RunBudget()
 
 

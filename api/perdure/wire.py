@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from pydantic_core import to_json
 from temporalio.exceptions import ApplicationError
 
 from perdure.errors import PerdureError, from_wire
 
+MAX_MESSAGE = 2000
+MAX_DETAILS_BYTES = 16 * 1024
+"""What a refusal may carry: it may quote the request, and a failure that is too large stops the workflow."""
+
 
 def refusal(error: PerdureError) -> ApplicationError:
     """The failure that carries `error`. It is never retried by the server: the caller decides."""
-    return ApplicationError(error.message, error.details, type=error.code, non_retryable=True)
+    message, details = error.message, error.details
+    if len(message) > MAX_MESSAGE:
+        message = message[:MAX_MESSAGE] + "…"
+    if len(to_json(details, serialize_unknown=True)) > MAX_DETAILS_BYTES:
+        details = {"omitted": "The details were too large to send."}
+    return ApplicationError(message, details, type=error.code, non_retryable=True)
 
 
 def named(error: ApplicationError) -> PerdureError:

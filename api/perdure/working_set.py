@@ -16,7 +16,7 @@ class CompilerConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    token_budget: int = Field(default=8000, ge=0, le=200_000)
+    token_budget: int = Field(default=8000, ge=0, le=100_000)
     enable_mmr: bool = True
     mmr_lambda: float = Field(default=0.5, ge=0, le=1)
     semantic_weight: float = Field(default=0.7, ge=0, le=1)

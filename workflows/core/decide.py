@@ -94,10 +94,10 @@ def compiler_config(config: SessionConfig, overrides: dict[str, Any] | None) -> 
     """
     if not overrides:
         return config.retrieval
-    return parse(_Retrieval, {"retrieval": {**config.retrieval.model_dump(), **overrides}}).retrieval
+    return parse(RetrievalOverrides, {"retrieval": {**config.retrieval.model_dump(), **overrides}}).retrieval
 
 
-class _Retrieval(Request):
+class RetrievalOverrides(Request):
     retrieval: CompilerConfig
 
 
@@ -157,12 +157,12 @@ def _update(session: Session, body: UpdateSession, at: datetime) -> list[EventDa
     }
     if body.config:
         merged = _deep_merge(session.config.model_dump(exclude_unset=True), body.config)
-        changes["config"] = parse(_Config, {"config": merged}).config
+        changes["config"] = parse(ConfigChanges, {"config": merged}).config
     after = session.model_copy(update={**changes, "updated_at": at})
     return [SessionUpdated(session=after)] if changes else []
 
 
-class _Config(Request):
+class ConfigChanges(Request):
     config: SessionConfig
 
 
