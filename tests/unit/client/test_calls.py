@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from perdure.calls import MAX_REQUEST_BYTES, Calls, Command
-from perdure.contract import MAX_IN_FLIGHT
+from perdure.calls import Calls, Command
+from perdure.contract import MAX_IN_FLIGHT, MAX_REQUEST_BYTES
 from perdure.errors import (
     IdempotencyConflict,
     InvalidRequest,
