@@ -14,10 +14,10 @@
     │   ├── SessionDeleted
     │   └── CorpusNotFound
     ├── Busy                    refused for now; send again, later
-    │   ├── CapacityExceeded    the tenant's active sessions are used up
-    │   └── SessionRolling      the session is changing runs; the client sends again by itself
+    │   └── CapacityExceeded    the tenant's active sessions are used up
     ├── WorkingSetCorrupted     a stored working set no longer has its hash
     ├── OutcomeUnknown          no answer in time: it may have happened; send again with the same key
+    │   └── SessionRolling      the session is changing runs; the client sends again by itself
     └── Unavailable             a server could not be reached; nothing is known to have happened
 
 The class name is the wire name: the `type` of the `ApplicationError` that a workflow raises, and the `code` of a
@@ -109,10 +109,6 @@ class CapacityExceeded(Busy):
     """The tenant has as many active sessions as it may; `details` holds `current` and `max`."""
 
 
-class SessionRolling(Busy):
-    """The session is changing runs. The client sends again by itself."""
-
-
 class WorkingSetCorrupted(PerdureError):
     """A stored working set's text no longer has the hash stored with it; `details["message_ids"]` lists whose."""
 
@@ -121,6 +117,11 @@ class OutcomeUnknown(PerdureError):
     """No answer came in time, so the command may have been carried out. Send it again with the same key."""
 
     retryable = True
+
+
+class SessionRolling(OutcomeUnknown):
+    """The session is changing runs, and takes nothing for a moment. An attempt whose workflow task was lost may have
+    carried the command out all the same: send it again with the same key, as the client does by itself."""
 
 
 class Unavailable(PerdureError):

@@ -40,7 +40,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 def test_the_error_names_are_these() -> None:
     assert {e.__name__ for e in Refused.__subclasses__()} == set(REFUSED.split())
-    assert {e.__name__ for e in Busy.__subclasses__()} == {"CapacityExceeded", "SessionRolling"}
+    assert {e.__name__ for e in Busy.__subclasses__()} == {"CapacityExceeded"}
     assert {e.__name__ for e in PerdureError.__subclasses__()} == {
         *("Refused", "Busy", "OutcomeUnknown", "Unavailable", "WorkingSetCorrupted")
     }
