@@ -171,7 +171,7 @@ class TemporalTransport:
 def _refused(cause: ApplicationError) -> Exception:
     match cause.type:
         case SessionRolling.__name__:
-            return TryAgain(cause.message, sent=False, ended=True)
+            return TryAgain(cause.message, sent=True, ended=True)
         case "AcceptedUpdateCompletedWorkflow":  # the run ended with the update in it: the next one knows the key
             return TryAgain(cause.message, sent=True, ended=True)
         case "Fenced":  # a run that had lost its session took it

@@ -38,7 +38,7 @@ async def transport() -> TemporalTransport:
         (RPCError("late", RPCStatusCode.DEADLINE_EXCEEDED, b""), True, False),
         (RPCError("busy", RPCStatusCode.RESOURCE_EXHAUSTED, b""), True, False),
         (RPCError("aborted", RPCStatusCode.ABORTED, b""), True, False),
-        (refused(SessionRolling.__name__), False, True),
+        (refused(SessionRolling.__name__), True, True),
         (refused("AcceptedUpdateCompletedWorkflow"), True, True),
         (refused("Fenced"), False, True),
         (RuntimeError("Failed client connect: no"), False, False),
