@@ -19,20 +19,20 @@ ALONE = "no worker was left"
 async def test_nothing_is_lost_doubled_or_reordered_when_workers_are_killed_twenty_times(site: Site) -> None:
     workers = [await site.start_worker(), await site.start_worker()]
     sessions = await site.sessions(8, SessionConfig(run_budget=RunBudget(events=100)))
-    kills = 0
+    rounds = 0
 
     async def in_step(number: int) -> bool:
         """A message a kill: so each kill falls among posts that are in flight."""
-        while number < KILLS and number > kills:  # noqa: ASYNC110 - bounded by the kills
-            await asyncio.sleep(0.005)
+        while number < KILLS and number >= rounds:  # noqa: ASYNC110 - bounded by the kills
+            await asyncio.sleep(0.002)
         return number < KILLS
 
     load = asyncio.create_task(write(site.ledger, site.client, sessions, writers=2, pace=in_step))
     for kill in range(KILLS):
-        await asyncio.sleep(random.uniform(0.005, 0.15))
+        rounds = kill + 1
+        await asyncio.sleep(random.uniform(0.01, 0.08))
         site.ledger.fault(KILLED)
         await workers[kill % 2].kill()
-        kills += 1
         await workers[kill % 2].start()
     await load
     await site.check(met={KILLED: KILLS, DISTURBED: KILLS, OUTLIVED: KILLS, STALLED: 1})
@@ -50,7 +50,7 @@ async def test_a_worker_that_was_frozen_and_thaws_late_changes_nothing(site: Sit
             site.ledger.fault(THAWED)
             worker.thaw()
         await accepted_more(site.ledger, 40)
-    await site.check(met={FROZEN: 2, THAWED: 2, DISTURBED: 2, OUTLIVED: 1, STALLED: 1})
+    await site.check(met={FROZEN: 2, THAWED: 2, DISTURBED: 4, OUTLIVED: 4})
 
 
 async def test_posts_made_while_no_worker_is_there_are_carried_out_once_when_one_comes(site: Site) -> None:
