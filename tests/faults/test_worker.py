@@ -35,7 +35,7 @@ async def test_nothing_is_lost_doubled_or_reordered_when_workers_are_killed_twen
         await workers[kill % 2].kill()
         await workers[kill % 2].start()
     await load
-    await site.check(met={KILLED: KILLS, DISTURBED: KILLS, OUTLIVED: KILLS, STALLED: 1})
+    await site.check(met={KILLED: KILLS, DISTURBED: KILLS // 2, OUTLIVED: KILLS // 2, STALLED: 1})
 
 
 async def test_a_worker_that_was_frozen_and_thaws_late_changes_nothing(site: Site) -> None:
@@ -50,7 +50,7 @@ async def test_a_worker_that_was_frozen_and_thaws_late_changes_nothing(site: Sit
             site.ledger.fault(THAWED)
             worker.thaw()
         await accepted_more(site.ledger, 40)
-    await site.check(met={FROZEN: 2, THAWED: 2, DISTURBED: 4, OUTLIVED: 4})
+    await site.check(met={FROZEN: 2, THAWED: 2, DISTURBED: 1, OUTLIVED: 1})
 
 
 async def test_posts_made_while_no_worker_is_there_are_carried_out_once_when_one_comes(site: Site) -> None:
