@@ -94,7 +94,7 @@ TRIALS = {
             )
         ],
         test="test_lost_answer.py::test_a_commit_whose_answer_is_lost_is_neither_lost_nor_repeated",
-        says=["breaches:", "of the posts were accepted"],
+        says=["is lost", "of the posts were accepted", "is stored as"],
     ),
     "early_answer": Trial(
         without="the wait for the commit before the answer",
@@ -141,6 +141,7 @@ def try_one(trial: Trial) -> str | None:
         except subprocess.TimeoutExpired:
             return f"no end after {TIMEOUT_SECONDS} s"
     lines = [line for line in done.stdout.splitlines() if line.lstrip("| ").startswith("E ") or "Error: " in line]
+    lines = [line.strip("| ") for line in lines]
     told = next((line for line in lines if any(words in line for words in trial.says)), None)
     print(f"{'red' if done.returncode == RED else 'NOT RED'}: {trial.test}\n    without {trial.without}\n    {told}")
     if done.returncode != RED:

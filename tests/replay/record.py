@@ -74,6 +74,7 @@ async def _idle(handle: WorkflowHandle[Any, Any]) -> None:
 async def _rolled(handle: WorkflowHandle[Any, Any]) -> None:
     for number in range(15):
         await handle.execute_update("add_message", {"role": "tool", "content": f"{number}"})
+    await handle.query("get_session")  # the last run has begun: a replay of one that has not would wait for it
 
 
 async def _deleted(handle: WorkflowHandle[Any, Any]) -> None:

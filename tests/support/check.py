@@ -37,14 +37,15 @@ async def check(
     Returns:
         The sessions as they were found.
     """
-    unmet = {what: f"{ledger.met[what]} of {least}" for what, least in met.items() if ledger.met[what] < least}
-    assert not unmet, f"the fault was not met: {unmet}"
-    share = ledger.share_accepted()
-    assert share >= LEAST_ACCEPTED, f"only {share:.0%} of the posts were accepted"
     sessions = ledger.sessions
     slow = await asyncio.gather(*(_recovers(ledger, prober, session_id) for session_id in sessions))
     seen = dict(zip(sessions, await asyncio.gather(*(observe(client, reader, s) for s in sessions)), strict=True))
-    problems = [problem for problem in slow if problem] + violations(ledger, seen)
+    problems = violations(ledger, seen) + [problem for problem in slow if problem]
+    share = ledger.share_accepted()
+    if share < LEAST_ACCEPTED:
+        problems.append(f"only {share:.0%} of the posts were accepted")
+    unmet = {what: least for what, least in met.items() if ledger.met[what] < least}
+    problems += [f"the fault was not met: {what}, {ledger.met[what]} of {least}" for what, least in unmet.items()]
     more = f"\n  and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
     assert not problems, f"{len(problems)} breaches:\n  " + "\n  ".join(problems[:SHOWN]) + more + f"\n{ledger.path}"
     print(f"{len(ledger.calls)} calls, {share:.0%} accepted, {ledger.disturbed()} disturbed, {dict(ledger.met)}")
