@@ -62,6 +62,7 @@ async def _lives(site: Site) -> None:
     for session_id in sessions:
         await site.client.session(session_id).suspend()
         await write(site.ledger, site.client, [session_id], writers=1, pace=times(3), name="after")
+        await site.client.session(session_id).get()  # the newest run has begun: a replay of one that has not would wait
         for history in await histories(site.bare, site.workflow_id(session_id)):
             await _replayer().replay_workflow(history)
     await site.check(met={})
