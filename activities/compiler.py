@@ -46,12 +46,13 @@ class WorkingSetCompiler:
         self, *, tenant: str, corpus: str, query: str, config: CompilerConfig, explain: bool = False
     ) -> WorkingSet:
         log = Explain(query)
-        state = await self._corpora.state(tenant, corpus)
-        if state is None:
-            raise CorpusNotFound(f"Corpus not found: {corpus}", corpus=corpus)
-        found = Found([], [])
-        if state.version > 0 and config.token_budget > 0:
-            found = await self._retrieval.find(tenant, corpus, state, query, config, log)
+        async with self._retrieval.embedding(query, log) as vector:  # while Postgres tells which version there is
+            state = await self._corpora.state(tenant, corpus)
+            if state is None:
+                raise CorpusNotFound(f"Corpus not found: {corpus}", corpus=corpus)
+            found = Found([], [])
+            if state.version > 0 and config.token_budget > 0:
+                found = await self._retrieval.find(tenant, corpus, state, query, vector, config, log)
         packed, scores = choose(found, config, log)
         with log.timed("build_context"):
             manifest = self._manifest(corpus, state, query, config, found, packed)

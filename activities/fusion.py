@@ -56,16 +56,14 @@ def diversify(scores: Sequence[float], vectors: Sequence[bytes | None], weight: 
     relevance = (values - values.min()) / spread if spread > 0 else np.ones_like(values)
     matrix = _matrix(vectors, next((len(vector) for vector in vectors if vector is not None), 4))
     similarity = np.round(_products(matrix, matrix), _SIMILARITY_DIGITS)
-    left = np.ones(len(values), dtype=bool)
-    chosen = [0]
-    left[0] = False
-    nearest = similarity[0].copy()
-    while left.any():
-        gain = np.where(left, np.round(weight * relevance - (1 - weight) * nearest, _DIGITS), -np.inf)
-        best = int(np.argmax(gain))
+    gain, loss = np.round(weight * relevance, _DIGITS), np.round((1 - weight) * similarity, _DIGITS)
+    gain[0] = -np.inf  # taken
+    chosen, nearest = [0], loss[0].copy()
+    for _ in range(len(values) - 1):
+        best = int(np.argmax(gain - nearest))
+        gain[best] = -np.inf
         chosen.append(best)
-        left[best] = False
-        np.maximum(nearest, similarity[best], out=nearest)
+        np.maximum(nearest, loss[best], out=nearest)
     return chosen
 
 

@@ -56,7 +56,7 @@ def pack(
 ) -> Packed:
     """Take spans by rank while they fit; cut the first that doesn't at a line, to what is left.
 
-    `tokens_used` counts the whole text and is at most `budget`. A span of which not even the first line fits is
+    `tokens_used` is what the whole text counts, and at most `budget`. A span of which not even the first line fits is
     omitted, and the next is tried.
     """
     taken: list[Chunk] = []
@@ -65,25 +65,19 @@ def pack(
     for span in ranked:
         if len(taken) == max_spans or left <= 0:
             break
-        tokens = span.token_count if encoding == COUNTED else span.counts.get(encoding)
-        if tokens is None:
-            tokens = span.counts[encoding] = count(span.text, encoding)
-        chunk = Chunk(span=span, rank=len(taken) + 1, end_line=span.end_line, text=span.text, tokens=tokens)
-        cost = _cost(chunk, encoding, count)
+        chunk, cost = _whole(span, len(taken) + 1, encoding, count)
         if cost > left:
             cut = _cut(chunk, left, encoding, count)
             if cut is None:
                 omitted.append(span)
                 continue
-            chunk, cost = cut, left
+            chunk, cost = cut
         taken.append(chunk)
         left -= cost
-    while True:
-        text, chunks = render(taken, order)
-        used = count(text, encoding) if chunks else 0
-        if used <= budget:
-            return Packed(text, chunks, used, omitted)
-        omitted.append(taken.pop().span)  # the counts of the parts were short of the whole
+    text, chunks = render(taken, order)
+    # The last chunk has no separator after it, which never makes it dearer.
+    used = budget - left - _cost(chunks[-1], encoding, count) + count(chunks[-1].render(1), encoding) if chunks else 0
+    return Packed(text, chunks, used, omitted)
 
 
 def render(taken: Sequence[Chunk], order: Literal["document", "relevance"]) -> tuple[str, list[Chunk]]:
@@ -92,24 +86,43 @@ def render(taken: Sequence[Chunk], order: Literal["document", "relevance"]) -> t
     return SEPARATOR.join(chunk.render(number) for number, chunk in enumerate(chunks, 1)), chunks
 
 
+def _whole(span: Span, rank: int, encoding: str, count: Callable[[str, str], int]) -> tuple[Chunk, int]:
+    """The whole span as a chunk, and its cost; both counts are made once for a span that is kept in memory."""
+    tokens, cost = span.counts.get(encoding, (span.token_count if encoding == COUNTED else None, None))
+    if tokens is None:
+        tokens = count(span.text, encoding)
+    chunk = Chunk(span=span, rank=rank, end_line=span.end_line, text=span.text, tokens=tokens)
+    if cost is None:
+        cost = _cost(chunk, encoding, count)
+        span.counts[encoding] = tokens, cost
+    return chunk, cost
+
+
 def _cost(chunk: Chunk, encoding: str, count: Callable[[str, str], int]) -> int:
-    """At least what the chunk adds to the text: its parts cost no less alone than joined. A number has one token."""
-    return count(chunk.head(1), encoding) + chunk.tokens + count(SEPARATOR, encoding)
+    """What the chunk adds to the text, exactly: no token reaches over the end of a separator.
+
+    Both encodings split a text before they count it (their patterns are in OpenAI's tiktoken), and always between a
+    run of punctuation with its line ends, which `---` is, and the `[` that follows; a number of up to three digits is
+    one token, so that the chunk's number does not matter.
+    """
+    return count(chunk.render(1) + SEPARATOR, encoding)
 
 
-def _cut(chunk: Chunk, left: int, encoding: str, count: Callable[[str, str], int]) -> Chunk | None:
+def _cut(chunk: Chunk, left: int, encoding: str, count: Callable[[str, str], int]) -> tuple[Chunk, int] | None:
+    """The most lines of `chunk` that cost at most `left`, and their cost; none if the first costs more."""
     lines = chunk.text.split("\n")
-
-    def first(n: int) -> Chunk:
-        text = "\n".join(lines[:n])
-        end_line, tokens = chunk.span.start_line + n - 1, count(text, encoding)
-        return replace(chunk, end_line=end_line, text=text, tokens=tokens, truncated=True)
-
+    best = None
     fits, over = 0, len(lines)
     while over - fits > 1:
         middle = (fits + over) // 2
-        if _cost(first(middle), encoding, count) <= left:
-            fits = middle
+        text = "\n".join(lines[:middle])
+        shorter = replace(chunk, end_line=chunk.span.start_line + middle - 1, text=text, truncated=True)
+        cost = _cost(shorter, encoding, count)
+        if cost <= left:
+            best, fits = (shorter, cost), middle
         else:
             over = middle
-    return first(fits) if fits else None
+    if best is None:
+        return None
+    shorter, cost = best
+    return replace(shorter, tokens=count(shorter.text, encoding)), cost

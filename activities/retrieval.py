@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -64,8 +66,25 @@ class Retrieval:
         self._breaker = breaker
         self._spans = SpanCache(corpora, cached_spans)
 
+    @asynccontextmanager
+    async def embedding(self, query: str, log: Explain) -> AsyncIterator[Awaitable[bytes]]:
+        """The query's vector, being made meanwhile; dropped at the end if nobody waited for it."""
+        vector = asyncio.create_task(self._embed(query, log))
+        try:
+            yield vector
+        finally:
+            vector.cancel()
+            await asyncio.gather(vector, return_exceptions=True)
+
     async def find(
-        self, tenant: str, corpus: str, state: CorpusState, query: str, config: CompilerConfig, log: Explain
+        self,
+        tenant: str,
+        corpus: str,
+        state: CorpusState,
+        query: str,
+        embedding: Awaitable[bytes],
+        config: CompilerConfig,
+        log: Explain,
     ) -> Found:
         """Candidates of `query` in the version that `state` names.
 
@@ -75,7 +94,7 @@ class Retrieval:
         degraded = self._refusal(state)
         if degraded is None:
             try:
-                vector, near, matching = await self._ask(state, query, terms, config, log)
+                vector, near, matching = await self._ask(state, embedding, terms, config, log)
             except EmbedderFailed as error:
                 degraded = str(error)
             except (IndexUnavailable, TimeoutError) as error:
@@ -108,7 +127,7 @@ class Retrieval:
         return None
 
     async def _ask(
-        self, state: CorpusState, query: str, terms: list[str], config: CompilerConfig, log: Explain
+        self, state: CorpusState, embedding: Awaitable[bytes], terms: list[str], config: CompilerConfig, log: Explain
     ) -> tuple[bytes, list[Hit], list[Hit]]:
         assert self._index is not None
         assert state.index is not None
@@ -124,9 +143,7 @@ class Retrieval:
 
         matching = asyncio.create_task(match())  # while the query is embedded, which is not the index's time
         try:
-            with log.timed("embed_query"):
-                vector = await self._embed(query)
-            log.embedding(vector)
+            vector = await embedding
             with log.timed("semantic_search"):
                 async with asyncio.timeout(limit):
                     near = await index.search_vector(name, vector, config.semantic_k + _OVER_FETCH)
@@ -136,11 +153,13 @@ class Retrieval:
                 matching.cancel()
             await asyncio.gather(matching, return_exceptions=True)
 
-    async def _embed(self, query: str) -> bytes:
+    async def _embed(self, query: str, log: Explain) -> bytes:
         try:
-            (vector,) = await self._embedder.embed([query])
+            with log.timed("embed_query"):
+                (vector,) = await self._embedder.embed([query])
         except Exception as error:  # whatever a model's runtime raises: the turn goes on without the semantic leg
             raise EmbedderFailed(f"The embedder failed: {error}") from error
+        log.embedding(vector)
         return vector
 
 

@@ -24,8 +24,8 @@ class Span:
     text: str
     token_count: int
     vector: bytes = field(repr=False)
-    counts: dict[str, int] = field(default_factory=dict, repr=False, compare=False)
-    """Tokens of the text in other encodings, remembered by packing."""
+    counts: dict[str, tuple[int, int]] = field(default_factory=dict, repr=False, compare=False)
+    """Tokens by encoding, of the text and of the text as it is rendered; remembered by packing."""
 
     @property
     def place(self) -> tuple[str, int]:

@@ -23,7 +23,7 @@ class CompilerConfig(BaseModel):
     lexical_weight: float = Field(default=0.3, ge=0, le=1)
     semantic_k: int = Field(default=50, ge=1, le=500)
     lexical_k: int = Field(default=20, ge=1, le=500)
-    max_spans: int = Field(default=100, ge=1, le=1000)
+    max_spans: int = Field(default=100, ge=1, le=999)
     order: Literal["document", "relevance"] = "document"
     tokenizer: Literal["cl100k_base", "o200k_base"] = "cl100k_base"
     retrieval_timeout: timedelta = Field(default=timedelta(seconds=2), gt=timedelta(0), le=timedelta(seconds=15))

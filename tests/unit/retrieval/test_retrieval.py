@@ -81,7 +81,9 @@ class Index:
 async def found(embedder: Embedder, corpus_embedder: EmbedderId = EMBEDDER) -> Found:
     retrieval = Retrieval(Corpora(), Index(), embedder, Breaker(), cached_spans=8)
     state = CorpusState(version=1, embedder=corpus_embedder, chunking="structure-v1", index="i", indexed_version=1)
-    return await retrieval.find("default", "docs", state, "hello?", CompilerConfig(), Explain("hello?"))
+    log = Explain("hello?")
+    async with retrieval.embedding("hello?", log) as vector:
+        return await retrieval.find("default", "docs", state, "hello?", vector, CompilerConfig(), log)
 
 
 async def test_both_legs_are_asked() -> None:
