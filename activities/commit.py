@@ -6,15 +6,15 @@ import base64
 import zlib
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, ConfigDict, Field
 
 from perdure.contract import ReadMessages, StartSession
 from perdure.events import Event, MessageAdded
 from perdure.message import Message
 from perdure.session import Session
-from perdure.working_set import CompilerConfig, WorkingSet, WorkingSetRef
+from perdure.working_set import CompilerConfig, WorkingSetRef
 
 FENCED = "Fenced"
 """Failure type of a run that is no longer the session's owner."""
@@ -22,16 +22,19 @@ UNSTORABLE = "Unstorable"
 """Failure type of events that Postgres refuses for good."""
 
 
-def _squeezed(working_set: WorkingSet) -> str:
-    return base64.b64encode(zlib.compress(working_set.model_dump_json().encode(), 1)).decode()
+Deflated: TypeAlias = str
+"""A working set's JSON, deflated and in base64: a third of its size. Workflows pass it on unread, since reading one
+costs more than all else that an answer needs, and again in every replay."""
 
 
-def _unsqueezed(value: object) -> object:
-    return WorkingSet.model_validate_json(zlib.decompress(base64.b64decode(value))) if isinstance(value, str) else value
+def deflated(working_set: bytes) -> Deflated:
+    """The JSON of a working set, as it passes through a workflow."""
+    return base64.b64encode(zlib.compress(working_set, 1)).decode()
 
 
-Squeezed = Annotated[WorkingSet, PlainSerializer(_squeezed), BeforeValidator(_unsqueezed)]
-"""On the wire a third of its size: the history holds what activities answer, beside the answer that callers read."""
+def inflated(working_set: Deflated) -> bytes:
+    """The JSON again."""
+    return zlib.decompress(base64.b64decode(working_set))
 
 
 class _Wire(BaseModel):
@@ -118,7 +121,7 @@ class Committed(_Wire):
 
     outcome: Literal["committed", "behind", "known"]
     completions: list[Completion] = Field(default_factory=list)
-    working_sets: dict[int, Squeezed] = Field(default_factory=dict)
+    working_sets: dict[int, Deflated] = Field(default_factory=dict)
     events: list[Event] = Field(default_factory=list)
     receipts: list[StoredReceipt] = Field(default_factory=list)
     message_ids: list[str] = Field(default_factory=list)
@@ -136,7 +139,7 @@ class ReadAnswer(_Wire):
 
 class Answered(_Wire):
     events: list[Event]
-    working_sets: dict[int, Squeezed] = Field(default_factory=dict)
+    working_sets: dict[int, Deflated] = Field(default_factory=dict)
 
 
 class ReadPage(_Wire):

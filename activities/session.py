@@ -18,6 +18,7 @@ from activities.commit import (
     ReadAnswer,
     ReadPage,
     completed,
+    deflated,
 )
 from activities.ports import Compiler, SessionStore, Tokenizer
 from perdure.contract import MessagePage, Replay
@@ -123,7 +124,11 @@ class SessionActivities:
         result = await self._store.commit(request, events, by_message)
         if result.outcome != "committed":
             return result
-        wanted = {i.sequence: sets[i.sequence] for i in request.compile if i.wanted and _fits(sets[i.sequence])}
+        wanted = {
+            item.sequence: deflated(sets[item.sequence].model_dump_json().encode())
+            for item in request.compile
+            if item.wanted and _fits(sets[item.sequence])
+        }
         return result.model_copy(update={"completions": completions, "working_sets": wanted})
 
     async def _compile(self, request: Commit, item: Compile) -> WorkingSet:

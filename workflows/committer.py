@@ -12,14 +12,13 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.commit import FENCED, Answered, Commit, Committed, Compile, Owner, ReadAnswer, completed
+    from activities.commit import FENCED, Answered, Commit, Committed, Compile, Deflated, Owner, ReadAnswer, completed
     from perdure.contract import AddUserMessage, Handlers
     from perdure.errors import PerdureError
     from perdure.events import Event, MessageAdded
     from perdure.message import text_of
     from perdure.session import Session, SessionConfig
     from perdure.wire import refusal
-    from perdure.working_set import WorkingSet
     from workflows.core.command import Command, Expire, RecordError
     from workflows.core.decide import compiler_config, conflict, decide, receipt_of
     from workflows.core.state import Receipt, SessionState, fold
@@ -47,7 +46,7 @@ class Outcome:
     """What a command left behind: its events (none if it changed nothing) and working sets by event sequence."""
 
     events: Sequence[Event] = ()
-    working_sets: dict[int, WorkingSet] | None = None
+    working_sets: dict[int, Deflated] | None = None
 
 
 class _Entry:

@@ -12,7 +12,7 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.commit import ReadPage
+    from activities.commit import Deflated, ReadPage, inflated
     from activities.tokens import count as count_tokens
     from perdure.base import Request, parse
     from perdure.contract import (
@@ -26,7 +26,6 @@ with workflow.unsafe.imports_passed_through():
         Handlers,
         History,
         Lifecycle,
-        MessageAnswer,
         MessagePage,
         MessagesAnswer,
         ReadMessages,
@@ -37,6 +36,7 @@ with workflow.unsafe.imports_passed_through():
     from perdure.errors import PayloadTooLarge, PerdureError, SessionDeleted, SessionRolling, Unavailable
     from perdure.events import MessageAdded
     from perdure.history import estimate, render
+    from perdure.message import Message
     from perdure.replay import turns_of
     from perdure.session import Session
     from perdure.wire import refusal
@@ -111,12 +111,11 @@ class SessionWorkflow(Life):
         except PerdureError as error:
             raise refusal(error) from None  # a cause would carry the whole message along
 
-    async def _add_message(self, name: str, model: type[R], raw: RawValue) -> MessageAnswer:
+    async def _add_message(self, name: str, model: type[R], raw: RawValue) -> RawValue:
         outcome = await self._execute(name, model, raw)
         for event in outcome.events:
             if isinstance(event.data, MessageAdded):
-                working_set = (outcome.working_sets or {}).get(event.sequence)
-                return MessageAnswer(message=event.data.message, working_set=working_set)
+                return _answer(event.data.message, (outcome.working_sets or {}).get(event.sequence))
         raise ApplicationError("The command added no message.", type="InternalError", non_retryable=True)
 
     async def _change(self, name: str, model: type[R], raw: RawValue) -> SessionAnswer:
@@ -128,7 +127,7 @@ class SessionWorkflow(Life):
         return SessionAnswer(session=session.model_copy(update={"event_sequence": last.sequence}))
 
     @workflow.update(description="Add a user message; answers with it and its working set.")
-    async def add_user_message(self, raw: RawValue = NOTHING) -> MessageAnswer:
+    async def add_user_message(self, raw: RawValue = NOTHING) -> RawValue:
         return await self._add_message(Handlers.ADD_USER_MESSAGE, AddUserMessage, raw)
 
     @add_user_message.validator
@@ -136,7 +135,7 @@ class SessionWorkflow(Life):
         self._validate(Handlers.ADD_USER_MESSAGE, AddUserMessage, raw)
 
     @workflow.update(description="Add an assistant message.")
-    async def add_assistant_message(self, raw: RawValue = NOTHING) -> MessageAnswer:
+    async def add_assistant_message(self, raw: RawValue = NOTHING) -> RawValue:
         return await self._add_message(Handlers.ADD_ASSISTANT_MESSAGE, AddAssistantMessage, raw)
 
     @add_assistant_message.validator
@@ -144,7 +143,7 @@ class SessionWorkflow(Life):
         self._validate(Handlers.ADD_ASSISTANT_MESSAGE, AddAssistantMessage, raw)
 
     @workflow.update(description="Add a message of any role; nothing is compiled.")
-    async def add_message(self, raw: RawValue = NOTHING) -> MessageAnswer:
+    async def add_message(self, raw: RawValue = NOTHING) -> RawValue:
         return await self._add_message(Handlers.ADD_MESSAGE, AddMessage, raw)
 
     @add_message.validator
@@ -294,6 +293,13 @@ def _check_size(raw: RawValue) -> None:
             size_bytes=size,
             limit_bytes=MAX_REQUEST_BYTES,
         )
+
+
+def _answer(message: Message, working_set: Deflated | None) -> RawValue:
+    """A `MessageAnswer`, without reading the working set."""
+    body = inflated(working_set) if working_set else b"null"
+    data = b'{"message":%b,"working_set":%b}' % (message.model_dump_json().encode(), body)
+    return RawValue(Payload(metadata={"encoding": b"json/plain"}, data=data))
 
 
 def _json(raw: RawValue) -> bytes:

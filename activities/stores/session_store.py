@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from pydantic_core import to_json
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import DataError, IntegrityError
@@ -22,6 +23,7 @@ from activities.commit import (
     ReadAnswer,
     StoredMessage,
     StoredReceipt,
+    deflated,
 )
 from activities.stores.session_commit import commit_rows, commit_statement
 from activities.stores.session_rows import event_of, event_row, is_session, session_of
@@ -203,7 +205,10 @@ class PostgresSessionStore:
                     working_sets.c.message_id.in_(by_message),
                 )
             )
-            return Answered(events=found, working_sets={by_message[message_id]: body for message_id, body in bodies})
+            return Answered(
+                events=found,
+                working_sets={by_message[message_id]: deflated(to_json(body)) for message_id, body in bodies},
+            )
 
 
 def fenced(owner: Owner) -> ApplicationError:
