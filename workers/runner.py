@@ -1,4 +1,4 @@
-"""The sandbox, entered for workflow code only."""
+"""The sandbox, entered for workflow code only, and with one input at most for each handler."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from temporalio.worker import WorkflowInstance, WorkflowInstanceDetails
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 from temporalio.workflow import Info
 
+from workflows.input import keep_one
+
 RESTRICTIONS = SandboxRestrictions.default.with_passthrough_modules("workflows")
 """Our workflow modules hold no state, so that all sessions may share one copy: else each cached one has its own."""
 _NO_STORE = StorageDriverStoreContext(target=None)
 
 
 class SessionRunner(SandboxedWorkflowRunner):
-    """The SDK's sandbox, without its detour for payloads.
+    """The SDK's sandbox, without its detour for payloads, and safe from callers who send several inputs.
 
     SDK 1.35 enters the sandbox up to seven times for each payload, to ask for the context that a codec may bind to:
     70 % of the CPU of a replay. Here the answer is always the workflow's own context, also for its activities and
@@ -33,6 +35,11 @@ class _Instance(WorkflowInstance):
         self._context = WorkflowSerializationContext(namespace=info.namespace, workflow_id=info.workflow_id)
 
     def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
+        for job in act.jobs:
+            keep_one(job.initialize_workflow.arguments)
+            keep_one(job.do_update.input)
+            keep_one(job.signal_workflow.input)
+            keep_one(job.query_workflow.arguments)
         return self._sandboxed.activate(act)
 
     def get_serialization_context(self, command_info: object) -> SerializationContext | None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import NoReturn
 
 from temporalio import workflow
+from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlreadyStartedError
 
 from activities.commit import Open, Opened, Owner, Purge
@@ -20,6 +21,7 @@ from workflows.committer import ATTEMPT, RETRY, Committer, cause_of
 from workflows.core.command import Expire
 from workflows.core.state import RECEIPTS, WINDOW_MESSAGES, SessionState
 from workflows.display import attributes, details, status_shown
+from workflows.input import json_of
 
 LINGER = timedelta(seconds=10)
 """How long a run stays that was started on an archived session and got no message."""
@@ -28,15 +30,15 @@ HARD_LIMIT = 2
 
 
 class Life:
-    """What the handlers of a session stand on. `data` is the run's input, as JSON."""
+    """What the handlers of a session stand on. `raw` is the run's input."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, raw: RawValue) -> None:
         self._committer: Committer | None = None
         self._refused: PerdureError | None = None
         self._active_at = workflow.now()
         self._lingered = False
         try:
-            self._input = parse(SessionInput, data)
+            self._input = parse(SessionInput, json_of(raw))
         except PerdureError as error:
             self._refused = error
             return

@@ -43,6 +43,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.committer import RETRY, Outcome
     from workflows.core.command import Command, RecordError, command_of
     from workflows.core.decide import decide, receipt_of
+    from workflows.input import NOTHING, json_of
     from workflows.life import HARD_LIMIT, Life
 
 R = TypeVar("R", bound=Request)
@@ -52,8 +53,6 @@ READ_DEADLINE = timedelta(seconds=20)
 """What a page may take; unlike a command, a read is not owed an answer."""
 ERROR_CHARACTERS = 1000
 """What is recorded of a refused signal's error, which may quote the signal."""
-NOTHING = RawValue(Payload(metadata={"encoding": b"json/plain"}, data=b"{}"))
-"""What a caller sends who sends nothing: an empty object."""
 
 
 @workflow.defn(name=SESSION_WORKFLOW)
@@ -62,7 +61,7 @@ class SessionWorkflow(Life):
 
     @workflow.init
     def __init__(self, raw: RawValue = NOTHING) -> None:
-        super().__init__(_json(raw))
+        super().__init__(raw)
 
     @workflow.run
     async def run(self, _raw: RawValue = NOTHING) -> None:
@@ -74,7 +73,7 @@ class SessionWorkflow(Life):
         """Parse, commit, answer. Only an `ApplicationError` may leave a handler: all else would stop the workflow."""
         try:
             _check_size(raw)
-            body = parse(model, _json(raw))
+            body = parse(model, json_of(raw))
             if isinstance(body, AddUserMessage) and not answered:
                 body = body.model_copy(update={"return_working_set": False})
             return await self._commit(_command(name, body))
@@ -98,7 +97,7 @@ class SessionWorkflow(Life):
         """Refuse, before anything is in the history, what the state already shows to be refused."""
         try:
             _check_size(raw)
-            body = parse(model, _json(raw))
+            body = parse(model, json_of(raw))
             if self._refused is not None:
                 raise self._refused
             if self._committer is None:
@@ -203,7 +202,7 @@ class SessionWorkflow(Life):
 
     async def _read(self, name: str, raw: RawValue, answer: type[A]) -> A:
         try:
-            page = parse(ReadMessages, _json(raw))
+            page = parse(ReadMessages, json_of(raw))
             await self._opened()
             session = self._state.session
             if session.status == "deleted":
@@ -257,7 +256,7 @@ class SessionWorkflow(Life):
     @workflow.query(description="The newest messages as text, within max_tokens.")
     def get_history(self, raw: RawValue = NOTHING) -> History:
         try:
-            request = parse(GetHistory, _json(raw))
+            request = parse(GetHistory, json_of(raw))
             state = self._state
         except PerdureError as error:
             raise refusal(error) from None  # a cause would carry the whole message along
@@ -300,10 +299,6 @@ def _answer(message: Message, working_set: Deflated | None) -> RawValue:
     body = inflated(working_set) if working_set else b"null"
     data = b'{"message":%b,"working_set":%b}' % (message.model_dump_json().encode(), body)
     return RawValue(Payload(metadata={"encoding": b"json/plain"}, data=data))
-
-
-def _json(raw: RawValue) -> bytes:
-    return raw.payload.data or b"{}"
 
 
 def _command(name: str, body: Request) -> Command:

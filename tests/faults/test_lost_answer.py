@@ -20,6 +20,7 @@ from perdure.session import SessionConfig
 from perdure.working_set import CompilerConfig, WorkingSet
 from tests.support.load import times, write
 from tests.support.site import DISTURBED, REPEATED, Site
+from workers.runner import RESTRICTIONS, SessionRunner
 from workers.settings import connect_temporal
 from workflows.session import SessionWorkflow
 
@@ -80,7 +81,11 @@ async def _worker(site: Site, make: Callable[[SessionStore, Site], SessionStore]
     client = await connect_temporal(site.stack.settings)
     try:
         async with Worker(
-            client, task_queue=site.settings.task_queue, workflows=[SessionWorkflow], activities=activities.all()
+            client,
+            task_queue=site.settings.task_queue,
+            workflows=[SessionWorkflow],
+            activities=activities.all(),
+            workflow_runner=SessionRunner(RESTRICTIONS),
         ):
             yield
     finally:

@@ -14,6 +14,7 @@ from perdure.session import RunBudget, SessionConfig
 from tests.support.load import times, write
 from tests.support.runs import histories
 from tests.support.site import Site, site_on
+from workers.runner import RESTRICTIONS, SessionRunner
 from workers.settings import Settings
 from workers.stack.stack import Stack
 from workflows.session import SessionWorkflow
@@ -24,7 +25,11 @@ NAMES = {"changed", "deleted", "every_role", "idle", "rolled", "several_at_once"
 
 
 def _replayer() -> Replayer:
-    return Replayer(workflows=[SessionWorkflow], data_converter=pydantic_data_converter)
+    return Replayer(
+        workflows=[SessionWorkflow],
+        data_converter=pydantic_data_converter,
+        workflow_runner=SessionRunner(RESTRICTIONS),
+    )
 
 
 def _history(name: str, **replaced: str) -> WorkflowHistory:

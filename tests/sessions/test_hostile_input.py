@@ -6,11 +6,18 @@ import asyncio
 from typing import Any
 
 import pytest
-from temporalio.client import WorkflowFailureError
+from temporalio.client import WorkflowFailureError, WorkflowQueryFailedError, WorkflowUpdateFailedError
+from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ApplicationError
+from temporalio.worker import Replayer
 
-from tests.sessions.caller import Caller
+from perdure.errors import SessionNotFound
+from tests.sessions.caller import Caller, raw
+from tests.support.eventually import eventually
+from tests.support.runs import histories
 from tests.support.site import Site
+from workers.runner import RESTRICTIONS, SessionRunner
+from workflows.session import SessionWorkflow
 
 
 def nested(depth: int) -> dict[str, Any]:
@@ -89,3 +96,47 @@ async def test_reads_alone_make_a_run_roll(site: Site) -> None:
         await caller.update("read_messages")
     await caller.says("hello")
     assert (await caller.handle.describe()).run_id != first
+
+
+SAID = {"role": "user", "content": "one too many"}
+
+
+@pytest.mark.parametrize("second", [SAID, None, raw(b"{")], ids=["an object", "null", "no JSON"])
+async def test_two_inputs_are_refused_and_the_session_goes_on(caller: Caller, second: object) -> None:
+    for name in ("add_message", "suspend", "read_messages"):
+        with pytest.raises(WorkflowUpdateFailedError) as refused:
+            await caller.handle.execute_update(name, args=[SAID, second])
+        assert isinstance(refused.value.cause, ApplicationError)
+        assert refused.value.cause.type == "InvalidRequest"
+        assert "There were 2 inputs. Send one" in refused.value.cause.message
+    with pytest.raises(WorkflowQueryFailedError, match="There were 2 inputs"):
+        await caller.handle.query("get_history", args=[{}, second])
+    await caller.handle.signal("touch", args=[{}, second])
+    await caller.handle.signal("user_message", args=[{"content": "x"}, second])
+
+    async def recorded() -> bool:
+        return "error_recorded" in await caller.event_types()
+
+    await eventually(recorded)
+    assert (await caller.says("still here")).sequence_number == 0
+    assert await caller.event_types() == ["session_created", "error_recorded", "message_added"]
+    replayer = Replayer(
+        workflows=[SessionWorkflow],
+        data_converter=pydantic_data_converter,
+        workflow_runner=SessionRunner(RESTRICTIONS),
+    )
+    for history in await histories(caller.site.bare, caller.handle.id):
+        await replayer.replay_workflow(history)
+
+
+async def test_a_start_with_two_inputs_fails_by_name_and_makes_nothing(site: Site) -> None:
+    start = {"tenant": site.settings.tenant, "session_id": "two"}
+    handle = await site.bare.start_workflow(
+        "Session", args=[start, start], id=site.workflow_id("two"), task_queue=site.settings.task_queue
+    )
+    with pytest.raises(WorkflowFailureError) as failed:
+        await handle.result()
+    assert isinstance(failed.value.cause, ApplicationError)
+    assert failed.value.cause.type == "InvalidRequest"
+    with pytest.raises(SessionNotFound):
+        await site.reader.get_session(site.settings.tenant, "two")
