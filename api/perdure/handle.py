@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from typing import Any, Unpack
 
 from perdure.base import Request, parse
@@ -102,10 +103,9 @@ class SessionHandle:
 
     async def touch(self) -> None:
         """Put off the suspension of an open session; nothing is recorded, and an archived one stays so."""
-        try:
+        with suppress(NotOpen):
             await self._calls.signal(self.workflow_id, Handlers.SIGNAL_TOUCH, {})
-        except NotOpen:
-            await self.get()
+        await self.get()  # a signal has no answer, and a deleted session's run takes them until it has ended
 
     async def get(self) -> Session:
         """The session as of its last commit."""
