@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from math import isfinite
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -117,13 +118,13 @@ def check_content(content: Content, limit_bytes: int = MAX_CONTENT_BYTES) -> Non
     """Refuse content that is empty, too long, or that Postgres cannot hold.
 
     Raises:
-        InvalidMessage: nothing but white space, a NUL character, or a lone surrogate.
+        InvalidMessage: nothing but white space, a NUL character, a lone surrogate, or a number that is not finite.
         PayloadTooLarge: more than `limit_bytes` of UTF-8.
     """
-    if not content or (isinstance(content, str) and not content.strip()):
+    if not _says_something(content):
         raise InvalidMessage("Message content is empty. Send at least one character that is not white space.")
     if not isinstance(content, str):
-        _refuse_deep([_dump(part) for part in content], "content")
+        _refuse_no_json([_dump(part) for part in content], "content")
     size = len(_utf8(content, "content") if isinstance(content, str) else _json(content, "content"))
     if size > limit_bytes:
         raise PayloadTooLarge(
@@ -135,13 +136,19 @@ def check_content(content: Content, limit_bytes: int = MAX_CONTENT_BYTES) -> Non
         )
 
 
+def _says_something(content: Content) -> bool:
+    if isinstance(content, str):
+        return bool(content.strip())
+    return any(not isinstance(part, TextPart | ThoughtPart) or part.text.strip() for part in content)
+
+
 def check_metadata(metadata: dict[str, Any] | None) -> None:
     """Refuse metadata over 16 KiB of JSON, or that Postgres cannot hold.
 
     Raises:
         InvalidMessage, PayloadTooLarge: as `check_content`.
     """
-    _refuse_deep(metadata, "metadata")
+    _refuse_no_json(metadata, "metadata")
     size = len(_json(metadata, "metadata")) if metadata else 0
     if size > MAX_METADATA_BYTES:
         raise PayloadTooLarge(
@@ -190,12 +197,14 @@ def _json(value: Any, field: str) -> bytes:
     return data
 
 
-def _refuse_deep(value: Any, field: str, depth: int = 0) -> None:
-    """JSON readers give up somewhere below 200 levels, some sooner."""
+def _refuse_no_json(value: Any, field: str, depth: int = 0) -> None:
+    """JSON has no NaN, and its readers give up somewhere below 200 levels, some sooner."""
+    if isinstance(value, float) and not isfinite(value):
+        raise InvalidMessage(f"{field} holds the number {value}, which JSON has not. Send null or text.", field=field)
     if depth > MAX_DEPTH:
         raise InvalidMessage(f"{field} is nested more than {MAX_DEPTH} levels deep.", field=field)
-    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        _refuse_deep(item, field, depth + 1)
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ():
+        _refuse_no_json(item, field, depth + 1)
 
 
 def _dump(value: Any) -> Any:

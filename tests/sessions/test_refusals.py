@@ -21,6 +21,19 @@ REFUSED: dict[str, tuple[str, Any, str, dict[str, Any]]] = {
     "empty": ("add_user_message", {"content": ""}, "InvalidMessage", {}),
     "white space": ("add_user_message", {"content": " \n\t"}, "InvalidMessage", {}),
     "no parts": ("add_assistant_message", {"content": []}, "InvalidMessage", {}),
+    "parts that say nothing": (
+        "add_assistant_message",
+        {"content": [{"type": "thought", "text": ""}, {"type": "text", "text": " \n"}]},
+        "InvalidMessage",
+        {},
+    ),
+    "NaN in metadata": ("add_user_message", raw(b'{"content":"a","metadata":{"k":[NaN]}}'), "InvalidMessage", {}),
+    "Infinity in a part": (
+        "add_assistant_message",
+        raw(b'{"content":[{"type":"tool_result","tool_call_id":"c","result":-Infinity}]}'),
+        "InvalidMessage",
+        {"field": "content"},
+    ),
     "no content": ("add_user_message", {}, "InvalidRequest", {}),
     "a NUL": ("add_user_message", {"content": "a\x00b"}, "InvalidMessage", {"field": "content"}),
     "a NUL in a part": (
