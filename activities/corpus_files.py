@@ -25,7 +25,8 @@ def read_folder(
     """`(path, content)` of each file under `root`, paths relative with `/`, in order; or why a file is left out.
 
     `exclude` holds shell patterns of relative paths, of files and of folders, that are passed over in silence.
-    Links to folders are not followed. `root` itself may be hidden, ignored by name, or a single file.
+    Links to folders are not followed, and links to files only inside `root`. `root` itself may be hidden, ignored by
+    name, a link, or a single file.
 
     Raises:
         FileNotFoundError: there is no `root`.
@@ -34,13 +35,20 @@ def read_folder(
         raise FileNotFoundError(f"No such file or folder: {root}")
     files = _walk(root, exclude) if root.is_dir() else [root]
     base = root if root.is_dir() else root.parent
+    inside = _target(root)
     for file in files:
         path = file.relative_to(base).as_posix()
         try:
+            if file is not root and file.is_symlink() and not _target(file).is_relative_to(inside):
+                raise ValueError("a link that leads outside the folder")
             yield path, _read(file, path, max_file_bytes)
         except (OSError, ValueError) as error:
             shown = path.encode(errors="backslashreplace").decode()
             yield FailedFile(path=shown, reason=str(error) if isinstance(error, ValueError) else error.strerror or "?")
+
+
+def _target(path: Path) -> Path:
+    return Path(os.path.realpath(path))  # `Path.resolve` raises at a link to itself, which is told later
 
 
 def _walk(root: Path, exclude: Sequence[str]) -> Iterator[Path]:

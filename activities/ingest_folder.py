@@ -25,9 +25,11 @@ from perdure.corpus import (
     IngestReport,
     ingest_workflow_id,
 )
+from perdure.errors import InvalidRequest
 from perdure.ids import DEFAULT_TENANT
 from perdure.wire import named
 
+_SHOWN_FAILURES = 5
 _STAGED_BYTES = 4 * 1024 * 1024
 _POLL_SECONDS = 0.25
 _QUERY_TIMEOUT = timedelta(seconds=5)
@@ -53,7 +55,7 @@ async def ingest_folder(
 
     Raises:
         FileNotFoundError: there is no such folder.
-        InvalidRequest: the names are no ids, or the corpus was made with another embedder.
+        InvalidRequest: the names are no ids, no file can be ingested, or the corpus was made with another embedder.
         PerdureError: the ingest failed.
     """
     workflow_id = ingest_workflow_id(tenant, corpus)
@@ -69,6 +71,8 @@ async def ingest_folder(
         staged, failed = staged + len(files), failed + len(refused)
         failures = [*failures, *refused][:MAX_FAILURES]
         on_progress(IngestReport(files=staged + failed, failed=failed, failures=failures))
+    if not staged:
+        raise _nothing_in(folder, failed, failures)
     report = IngestReport(files=staged + failed, failed=failed, failures=failures)
     request = Ingest(tenant=tenant, corpus=corpus, upload_id=upload_id, report=report)
     return await follow(await _start(client, workflow_id, task_queue, request, on_progress), on_progress)
@@ -152,6 +156,16 @@ async def _progress(handle: WorkflowHandle[object, IngestReport]) -> IngestRepor
         return report
     except RPCError:  # no worker, or the server is away: the result tells
         return None
+
+
+def _nothing_in(folder: Path, failed: int, failures: Sequence[FailedFile]) -> InvalidRequest:
+    reasons = "".join(f"\n  {failure.path}: {failure.reason}" for failure in failures[:_SHOWN_FAILURES])
+    found = f"Of {failed} files none can be ingested, such as:{reasons}" if failed else "It has no files to ingest."
+    return InvalidRequest(
+        f"{folder}: {found}\nHidden files, generated code and folders such as node_modules are left out. Name a folder "
+        "with text files in UTF-8, or one such file.",
+        errors=[],
+    )
 
 
 def _batch(entries: Iterator[tuple[str, str] | FailedFile]) -> list[tuple[str, str] | FailedFile]:

@@ -9,7 +9,7 @@ import pytest
 
 from activities.ingest_folder import ingest_folder, reindex
 from perdure.corpus import FailedFile, IngestReport
-from perdure.errors import CorpusNotFound
+from perdure.errors import CorpusNotFound, InvalidRequest
 from tests.retrieval.conftest import DOCUMENTS, Corpora, write
 
 
@@ -39,6 +39,15 @@ async def test_a_file_that_is_no_text_is_reported_and_the_rest_goes_in(corpora: 
     report = await corpora.ingest(folder)
     assert (report.files, report.created, report.failed) == (7, 6, 1)
     assert report.failures == [FailedFile(path="image.bin", reason="binary")]
+
+
+async def test_a_folder_with_nothing_to_ingest_is_refused_and_makes_no_corpus(corpora: Corpora, tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest, match="It has no files to ingest"):
+        await corpora.ingest(tmp_path)
+    (tmp_path / "image.bin").write_bytes(b"\0\1")
+    with pytest.raises(InvalidRequest, match=r"Of 1 files none can be ingested, such as:\n  image.bin: binary"):
+        await corpora.ingest(tmp_path)
+    assert await corpora.store.list_corpora(corpora.tenant) == []
 
 
 async def test_spans_of_a_stored_document_cover_all_its_lines(corpora: Corpora, folder: Path) -> None:

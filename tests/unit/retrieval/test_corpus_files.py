@@ -44,6 +44,23 @@ def test_one_file_is_a_folder_of_one(tmp_path: Path) -> None:
     assert list(read_folder(tmp_path / "a.txt")) == [("a.txt", "x")]
 
 
+def test_a_link_is_followed_inside_the_folder_only(tmp_path: Path) -> None:
+    outside, folder = tmp_path / "outside", tmp_path / "folder"
+    for made in (outside, folder):
+        made.mkdir()
+        (made / "a.txt").write_text(made.name)
+    (folder / "in.txt").symlink_to("a.txt")
+    (folder / "loop.txt").symlink_to("loop.txt")
+    (folder / "out.txt").symlink_to(outside / "a.txt")
+    (tmp_path / "linked").symlink_to(folder)
+    for root in (folder, tmp_path / "linked"):
+        found = list(read_folder(root))
+        assert found[:2] == [("a.txt", "folder"), ("in.txt", "folder")]
+        assert [f.path for f in found[2:] if isinstance(f, FailedFile)] == ["loop.txt", "out.txt"]
+        assert found[3] == FailedFile(path="out.txt", reason="a link that leads outside the folder")
+    assert list(read_folder(folder / "out.txt")) == [("out.txt", "outside")]  # named by the caller
+
+
 def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nowhere"):
         list(read_folder(tmp_path / "nowhere"))
