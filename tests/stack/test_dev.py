@@ -128,14 +128,18 @@ async def test_kill_minus_nine_leaves_no_process_and_the_folder_usable() -> None
             assert (await running.ended())[0] == 0
 
 
-@pytest.mark.parametrize(("program", "name"), [("temporal", "Temporal"), ("postgres", "PostgreSQL")])
+@pytest.mark.parametrize(
+    ("program", "name"), [("temporal", "Temporal"), ("postgres", "PostgreSQL"), ("weaviate", "Weaviate")]
+)
 async def test_the_end_of_one_part_stops_all_and_is_explained(program: str, name: str) -> None:
     with data_dir() as folder:
         async with dev(folder) as running:
             running.server(program).kill()
             code, _ = await running.ended()
             assert code == 1
-            assert f"{name} ended by SIGKILL" in (folder / "stderr").read_text()
+            told = (folder / "stderr").read_text()
+            assert f"{name} ended by SIGKILL. The end of {folder / 'logs' / program}.log:" in told
+            assert "Everything else is stopped. `perdure dev` starts it again on the same data." in told
 
 
 async def test_two_stacks_run_beside_each_other_but_not_in_one_folder() -> None:

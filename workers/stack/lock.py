@@ -22,10 +22,19 @@ class FileLock:
         except BlockingIOError:
             os.close(descriptor)
             return False
+        if not self._leads_to(descriptor):  # its last holder removed it meanwhile: this lock would keep nobody out
+            os.close(descriptor)
+            return False
         os.truncate(descriptor, 0)
         os.write(descriptor, f"{os.getpid()}\n".encode())
         self._descriptor = descriptor
         return True
+
+    def _leads_to(self, descriptor: int) -> bool:
+        try:
+            return os.path.samestat(os.stat(self.path), os.fstat(descriptor))
+        except FileNotFoundError:
+            return False
 
     def is_held(self) -> bool:
         """Whether some process has the lock now."""
@@ -41,6 +50,12 @@ class FileLock:
     def holder(self) -> str:
         """The pid of who took the lock last, as text."""
         return self.path.read_text().strip()
+
+    def remove(self) -> None:
+        """Give the lock back, and remove its file; without effect if it is not ours."""
+        if self._descriptor is not None:
+            self.path.unlink(missing_ok=True)
+            self.release()
 
     def release(self) -> None:
         """Give the lock back; without effect if it is not ours."""

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from perdure.errors import Unavailable
+from workers.stack.lock import FileLock
 
 USUAL = {"temporal": 7233, "temporal_ui": 8233, "postgres": 5432, "weaviate": 8080, "weaviate_grpc": 50051}
 CLUSTER = "weaviate_cluster"
@@ -16,22 +17,25 @@ CLUSTER_PORTS = 4
 ATTEMPTS = 20
 
 
-def choose(asked: dict[str, int | None], memory: Path) -> dict[str, int]:
+def choose(asked: dict[str, int | None], memory: Path, taken: Path, claims: ExitStack) -> dict[str, int]:
     """A free port on 127.0.0.1 for each name, remembered in the file `memory` so that a restart keeps addresses.
 
-    `asked` holds a port, 0 for any, or none for the usual one if that is free.
+    `asked` holds a port, 0 for any, or none for the usual one if that is free. Until `claims` is closed, nobody else
+    who chooses with the same folder `taken` gets these ports: until its server is up a port looks free, and several
+    stacks may start at once.
 
     Raises:
         Unavailable: a port that was asked for is taken.
     """
+    taken.mkdir(parents=True, exist_ok=True)
     before = json.loads(memory.read_text()) if memory.exists() else {}
     chosen: dict[str, int] = {}
-    with ExitStack() as held:  # all held until the last is chosen, so that none is chosen twice
+    with ExitStack() as mine:
         for name in [*USUAL, CLUSTER]:
             port, count = asked.get(name, 0), CLUSTER_PORTS if name == CLUSTER else 1
             wishes = [port] if port else [before.get(name), USUAL.get(name) if port is None else None, *[0] * ATTEMPTS]
             for wish in wishes:
-                if wish is not None and (found := _hold(wish, count, held)):
+                if wish is not None and (found := _claim(wish, count, taken, mine)):
                     chosen[name] = found
                     break
             else:
@@ -39,23 +43,29 @@ def choose(asked: dict[str, int | None], memory: Path) -> dict[str, int]:
                     f"Port {port} for {name} is in use. Set PERDURE_{name.upper()}_PORT to another, or to 0 for any.",
                     port=port,
                 )
-    memory.write_text(json.dumps(chosen))
+        memory.write_text(json.dumps(chosen))
+        claims.push(mine.pop_all())
     return chosen
 
 
-def _hold(port: int, count: int, held: ExitStack) -> int | None:
-    """The first of `count` consecutive ports, all bound now; none if one of them is taken."""
-    with ExitStack() as sockets:
+def _claim(port: int, count: int, taken: Path, claims: ExitStack) -> int | None:
+    """The first of `count` consecutive ports, all free and ours now; none if one of them is not."""
+    with ExitStack() as mine, ExitStack() as sockets:
         first = port
-        for number in range(count):
+        for offset in range(count):
             candidate = sockets.enter_context(socket.socket())
             candidate.setsockopt(
                 socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
             )  # as servers do: old connections don't count
             try:
-                candidate.bind(("127.0.0.1", first + number if first else 0))
+                candidate.bind(("127.0.0.1", first + offset if first else 0))
             except (OSError, OverflowError):
                 return None
-            first = first or candidate.getsockname()[1]
-        held.enter_context(sockets.pop_all())
+            number = candidate.getsockname()[1]
+            first = first or number
+            lock = FileLock(taken / f"{number}.lock")
+            if not lock.acquire():
+                return None
+            mine.callback(lock.remove)
+        claims.push(mine.pop_all())
         return first

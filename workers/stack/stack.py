@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -37,6 +38,7 @@ class Stack:
         self._given = settings
         self._progress = progress
         self._lock = stack_lock(settings.data_dir)
+        self._ports = ExitStack()
         self._temporal: TemporalServer | None = None
         self._postgres: PostgresServer | None = None
         self._weaviate: WeaviateServer | None = None
@@ -126,7 +128,7 @@ class Stack:
             "weaviate": given.weaviate_port,
             "weaviate_grpc": given.weaviate_port and 0,
         }
-        chosen = ports.choose(asked, data / "ports.json")
+        chosen = ports.choose(asked, data / "ports.json", given.cache_dir / "ports", self._ports)
         for old in logs.glob("*.log"):
             old.replace(old.with_suffix(".log.1"))
         if not given.temporal.address:
@@ -189,6 +191,7 @@ class Stack:
         finally:
             for part in [*self._added, *self.parts]:  # whoever is in a hurry, a second Ctrl-C say, leaves none behind
                 part.send(signal.SIGKILL)
+            self._ports.close()
             self._lock.release()
 
 
