@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 from pydantic_core import to_json
 
-from perdure.contract import MAX_IN_FLIGHT, MAX_REQUEST_BYTES
+from perdure.contract import MAX_REQUEST_BYTES
 from perdure.errors import InvalidRequest, OutcomeUnknown, PayloadTooLarge, SessionDeleted, Unavailable
+from perdure.gate import Gate, NoPlace
 from perdure.transport import NotOpen, Transport, TryAgain, Update
 
 FIRST_PAUSE = timedelta(milliseconds=50)
@@ -41,15 +42,15 @@ class Command:
 class Calls:
     """Sends commands and queries, and sends them again while that can help.
 
-    At most eight updates are in flight on one session: more collapse its throughput. An attempt that got no answer is
-    repeated under the same update id, so that it joins the first one where that still waits.
+    At most eight updates are in flight on one session, and fewer while other clients use it too. An attempt that got no
+    answer is repeated under the same update id, so that it joins the first one where that still waits.
     """
 
     def __init__(self, transport: Transport, *, rpc_timeout: timedelta, timeout: timedelta) -> None:
         self._transport = transport
         self.rpc_timeout = rpc_timeout
         self.timeout = timeout
-        self._gates: dict[str, _Gate] = {}
+        self._gates: dict[str, Gate] = {}
 
     @property
     def waiting(self) -> int:
@@ -66,11 +67,11 @@ class Calls:
             Unavailable: it was never sent, or it is a read.
         """
         _check_size(command.body)
-        clock = _Clock(self.timeout)
-        async with self._slot(command.workflow_id, clock):
-            return await self._send(command, clock)
+        with self._gate(command.workflow_id) as gate:
+            return await self._send(command, gate)
 
-    async def _send(self, command: Command, clock: _Clock) -> Any:
+    async def _send(self, command: Command, gate: Gate) -> Any:
+        clock = _Clock(self.timeout)
         update = Update(
             workflow_id=command.workflow_id,
             name=command.name,
@@ -79,11 +80,21 @@ class Calls:
             start=command.start,
         )
         sent = False
+        reason: Exception
         while True:
             try:
-                return await self._transport.update(update, clock.attempt(self.rpc_timeout))
+                async with gate.place(clock.left):
+                    return await self._transport.update(update, clock.attempt(self.rpc_timeout))
+            except NoPlace as error:
+                reason = error
+                if not sent:
+                    raise Unavailable(
+                        f"{gate.places} updates of this client have waited for {command.workflow_id} for "
+                        f"{self.timeout.total_seconds():g} s. This one was not sent. Send it later.",
+                        workflow_id=command.workflow_id,
+                    ) from None
             except NotOpen as error:
-                reason: Exception = error
+                reason = error
                 fresh = update.start is None
                 update = replace(update, update_id=str(uuid.uuid4()), start=update.start or command.revive)
                 if fresh and clock.left:
@@ -141,34 +152,16 @@ class Calls:
             reason=str(reason),
         )
 
-    @asynccontextmanager
-    async def _slot(self, workflow_id: str, clock: _Clock) -> AsyncIterator[None]:
-        gate = self._gates.setdefault(workflow_id, _Gate(asyncio.Semaphore(MAX_IN_FLIGHT)))
+    @contextmanager
+    def _gate(self, workflow_id: str) -> Iterator[Gate]:
+        gate = self._gates.setdefault(workflow_id, Gate())
         gate.users += 1
         try:
-            try:
-                async with asyncio.timeout(clock.left):
-                    await gate.semaphore.acquire()
-            except TimeoutError:
-                raise Unavailable(
-                    f"{MAX_IN_FLIGHT} updates of this client have waited for {workflow_id} for "
-                    f"{self.timeout.total_seconds():g} s. This one was not sent. Send it later.",
-                    workflow_id=workflow_id,
-                ) from None
-            try:
-                yield
-            finally:
-                gate.semaphore.release()
+            yield gate
         finally:
             gate.users -= 1
             if not gate.users:
                 del self._gates[workflow_id]
-
-
-@dataclass
-class _Gate:
-    semaphore: asyncio.Semaphore
-    users: int = 0
 
 
 class _Clock:

@@ -31,7 +31,9 @@ class Client:
     Each attempt of a call is given up after `rpc_timeout`, and a call, with all its attempts, after `timeout`.
 
     Args:
-        temporal: connected to the namespace that the workers poll. Its data converter must write JSON.
+        temporal: connected to the namespace that the workers poll. Its data converter must write JSON. If several
+            clients write to one session at once, give it `RetryConfig(max_retries=1)`, as `connect` does: the SDK's own
+            retries hide for seconds that a session has too many updates in flight.
         tenant: whose sessions.
         task_queue: where the workers poll.
         reader: the read side, for a client that may reach the database. Without one, older messages are read through
@@ -120,7 +122,8 @@ class Client:
             user_id: whose session it is.
             title: shown in lists and in Temporal's UI.
             metadata: up to 16 KiB of JSON.
-            corpus: what working sets are drawn from; in place of the config's.
+            corpus: what working sets are drawn from; in place of the config's. One that is not there is no error: until
+                it is made, each working set is empty, and `degraded` with that reason.
             config: a `SessionConfig`, or the fields of one.
 
         Raises:

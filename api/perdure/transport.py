@@ -40,12 +40,14 @@ class TryAgain(Exception):
     """The same call may succeed later.
 
     `sent`: it may have had its effect already. `ended`: the update of that id is over, so send it under a new one.
+    `crowded`: more updates were in flight on the session than Temporal allows.
     """
 
-    def __init__(self, reason: str, *, sent: bool, ended: bool = False) -> None:
+    def __init__(self, reason: str, *, sent: bool, ended: bool = False, crowded: bool = False) -> None:
         super().__init__(reason)
         self.sent = sent
         self.ended = ended
+        self.crowded = crowded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +161,9 @@ class TemporalTransport:
             case RPCStatusCode.UNAVAILABLE if "connect error" in error.message and self._tries_once:
                 return TryAgain(error.message, sent=False)
             case _:
-                return TryAgain(error.message, sent=True)
+                # The update that is one too many is refused, and the server aborts all that are in flight.
+                crowded = "in-flight updates" in error.message or "update was aborted" in error.message
+                return TryAgain(error.message, sent=True, crowded=crowded)
 
     @property
     def _tries_once(self) -> bool:

@@ -22,6 +22,7 @@ from perdure import (
     SessionNotFound,
     Unavailable,
 )
+from perdure.contract import MAX_IN_FLIGHT, ReadMessages
 from tests.client.conftest import Service
 from tests.support.eventually import eventually
 
@@ -98,6 +99,8 @@ async def test_a_deleted_session_stays_deleted(client: Client, unique: str) -> N
     session = await client.start_session(unique)
     await session.add_user_message("Hello")
     await session.delete()
+    with pytest.raises(SessionDeleted):  # at once, while the run that deleted it still takes signals
+        await session.touch()
     with pytest.raises(SessionDeleted):
         await session.add_user_message("Hello")
     with pytest.raises(SessionDeleted):
@@ -243,3 +246,25 @@ async def test_sessions_are_listed_by_the_reader_and_by_visibility(service: Serv
     assert sorted(s.session_id for s in (*page.sessions, *rest.sessions)) == ["a", "b", "c"]
     assert rest.cursor is None
     assert {s.title for s in page.sessions} < {"Session a", "Session b", "Session c"}
+
+
+async def test_two_clients_share_what_temporal_takes_of_one_session(service: Service, unique: str) -> None:
+    settings = service.settings
+    clients = [
+        await Client.connect(
+            settings.temporal_address,
+            tenant=settings.tenant,
+            task_queue=settings.task_queue,
+            timeout=timedelta(seconds=10),
+        )
+        for _ in range(2)
+    ]
+    await clients[0].start_session(unique)
+
+    async def write(client: Client, writer: int) -> None:
+        for number in range(10):
+            await client.session(unique).add_assistant_message("Hello", message_id=f"{writer}-{number}")
+
+    await asyncio.gather(*(write(clients[n % 2], n) for n in range(2 * MAX_IN_FLIGHT)))
+    page = await service.reader.read_messages(settings.tenant, unique, ReadMessages(limit=1000))
+    assert sorted(m.message_id for m in page.messages) == sorted(f"{w}-{n}" for w in range(16) for n in range(10))

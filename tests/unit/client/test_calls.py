@@ -145,6 +145,15 @@ async def test_a_call_that_found_no_free_place_in_time_was_not_sent() -> None:
     assert len(script.updates) == MAX_IN_FLIGHT
 
 
+async def test_a_call_that_was_sent_and_then_found_no_place_may_have_happened() -> None:
+    script = Script(TryAgain("one too many", sent=True, crowded=True))
+    one = calls(script, timeout=0.5, rpc_timeout=0.5)
+    sent = [asyncio.create_task(one.update(command())) for _ in range(MAX_IN_FLIGHT)]
+    await asyncio.wait(sent, return_when=asyncio.FIRST_COMPLETED)
+    assert {type(error) for error in await asyncio.gather(*sent, return_exceptions=True)} == {OutcomeUnknown}
+    assert one.waiting == 0
+
+
 async def test_a_cancelled_call_gives_its_place_back() -> None:
     script = Script(ANSWER)
     script.gate = asyncio.Event()

@@ -71,6 +71,22 @@ async def test_what_will_not_pass_has_a_name(
     assert type(transport.sorted(error)) is kind
 
 
+@pytest.mark.parametrize(
+    ("message", "crowded"),
+    [
+        ("limit on number of concurrent in-flight updates has been reached (10)", True),
+        ("workflow update was aborted", True),
+        ("workflow operation can not be applied because workflow is closing", False),
+    ],
+)
+async def test_too_many_updates_at_once_are_told_from_a_run_that_ends(
+    transport: TemporalTransport, message: str, crowded: bool
+) -> None:
+    found = transport.sorted(RPCError(message, RPCStatusCode.RESOURCE_EXHAUSTED, b""))
+    assert isinstance(found, TryAgain)
+    assert found.crowded == crowded
+
+
 async def test_the_details_of_a_refusal_cross_the_wire(transport: TemporalTransport) -> None:
     found = transport.sorted(refused("HeadMoved"))
     assert isinstance(found, HeadMoved)
