@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
 
 import uvloop
 from temporalio.client import Client
@@ -24,7 +25,6 @@ from activities.stores.corpus_store import PostgresCorpusStore
 from activities.stores.engine import engine_of
 from activities.stores.session_reader import PostgresReader
 from activities.stores.session_store import PostgresSessionStore
-from activities.stores.weaviate_index import WeaviateIndex
 from activities.tokens import count
 from workers import telemetry
 from workers.runner import RESTRICTIONS, SessionRunner
@@ -32,6 +32,9 @@ from workers.settings import Settings, connect_temporal
 from workflows.ingest import IngestCorpus
 from workflows.purge import PurgeSession
 from workflows.session import SessionWorkflow
+
+if TYPE_CHECKING:
+    from activities.stores.weaviate_index import WeaviateIndex
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +77,8 @@ def span_index(settings: Settings, embedder: MiniLm) -> WeaviateIndex | None:
     """The span index that the settings name; none when they name none, and then working sets are degraded."""
     if settings.weaviate_url is None:
         return None
+    from activities.stores.weaviate_index import WeaviateIndex  # its driver's import takes a second
+
     key = settings.weaviate_api_key.get_secret_value() if settings.weaviate_api_key else None
     return WeaviateIndex(settings.weaviate_url, settings.weaviate_grpc_port, embedder.id, api_key=key)
 
