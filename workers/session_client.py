@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
+from activities.stores.corpus_reader import PostgresCorpusReader
 from activities.stores.engine import engine_of
 from activities.stores.session_reader import PostgresReader
 from perdure import Client
-from perdure.errors import Unavailable
+from perdure.errors import CorpusNotFound
+from workers.database_errors import explained
 from workers.settings import Settings, connect_temporal
 
 
@@ -20,6 +22,7 @@ async def open_client(settings: Settings | None = None) -> AsyncIterator[Client]
 
     Raises:
         Unavailable: Temporal or PostgreSQL does not answer.
+        PerdureError: PostgreSQL refused a statement.
     """
     settings = settings or Settings.load()
     temporal = await connect_temporal(settings)
@@ -29,10 +32,24 @@ async def open_client(settings: Settings | None = None) -> AsyncIterator[Client]
     engine = engine_of(settings.database_url, pool_size=2)
     try:
         yield Client(temporal, tenant=settings.tenant, task_queue=settings.task_queue, reader=PostgresReader(engine))
-    except OperationalError as error:
-        raise Unavailable(
-            f"PostgreSQL does not answer: {str(error.orig).strip()}. Check PERDURE_DATABASE_URL, or start a local "
-            "stack with `perdure dev`."
-        ) from error
+    except DBAPIError as error:
+        raise explained(error) from error
     finally:
         await engine.dispose()
+
+
+async def has_corpus(name: str) -> bool:
+    """Whether the tenant has a corpus of that name; true as well when no database is set, which alone could tell."""
+    settings = Settings.load()
+    if settings.database_url is None:
+        return True
+    engine = engine_of(settings.database_url, pool_size=1)
+    try:
+        await PostgresCorpusReader(engine).get_corpus(settings.tenant, name)
+    except CorpusNotFound:
+        return False
+    except DBAPIError as error:
+        raise explained(error) from error
+    finally:
+        await engine.dispose()
+    return True

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.spans import CorpusState, EmbedderId, Hit, Span
 from activities.stores.corpus_tables import artifacts, corpora, spans
-from perdure.corpus import Artifact, Corpus
+from perdure.corpus import Artifact, Corpus, check_names
 from perdure.errors import CorpusNotFound
 
 SPAN_COLUMNS = (
@@ -76,7 +76,9 @@ class PostgresCorpusReader:
 
         Raises:
             CorpusNotFound: the tenant has none of this name.
+            InvalidRequest: no corpus can have this name.
         """
+        check_names(tenant, corpus)
         async with self._engine.connect() as connection:
             row = (await connection.execute(_STATE, {"tenant": tenant, "corpus": corpus})).one_or_none()
         if row is None:

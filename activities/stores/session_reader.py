@@ -14,9 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from activities.stores.session_rows import event_of, message_of, session_of
 from activities.stores.tables import events, messages, sessions, working_sets
 from perdure.contract import MessagePage, ReadMessages, Replay
-from perdure.errors import InvalidRequest, SessionDeleted, SessionNotFound
+from perdure.errors import SessionDeleted, SessionNotFound
+from perdure.ids import is_id
 from perdure.message import Message
-from perdure.reader import EventPage, SessionFilter
+from perdure.reader import EventPage, SessionFilter, unknown_cursor
 from perdure.replay import turns_of
 from perdure.session import Session, SessionPage
 from perdure.working_set import WorkingSet
@@ -53,6 +54,7 @@ class PostgresReader:
                 limit = max(1, limit // 2)
 
     async def read_events(self, tenant: str, session_id: str, after: int = 0, limit: int = 1000) -> EventPage:
+        _check_id(session_id)
         async with self._engine.connect() as connection:
             rows = await connection.execute(
                 select(events)
@@ -79,12 +81,19 @@ class PostgresReader:
 
 
 async def _session(connection: AsyncConnection, tenant: str, session_id: str) -> Session:
+    _check_id(session_id)
     row = (await connection.execute(select(sessions).where(_is(sessions, tenant, session_id)))).mappings().one_or_none()
     if row is None:
         raise SessionNotFound(session_id=session_id)
     if row["status"] == "deleted":
         raise SessionDeleted(session_id=session_id)
     return session_of(row)
+
+
+def _check_id(session_id: str) -> None:
+    """No session has an id that is none; and Postgres cannot even be asked for some of them."""
+    if not is_id(session_id):
+        raise SessionNotFound(session_id=session_id)
 
 
 async def _messages(
@@ -186,12 +195,13 @@ def _cursor(session: Session) -> str:
 
 def _position(cursor: str) -> tuple[datetime, str]:
     try:
-        updated_at, session_id = from_json(base64.urlsafe_b64decode(cursor))
-        return datetime.fromisoformat(updated_at), str(session_id)
+        written_at, session_id = from_json(base64.urlsafe_b64decode(cursor))
+        updated_at = datetime.fromisoformat(written_at)
+        if updated_at.tzinfo is None or not is_id(session_id):
+            raise unknown_cursor()
+        return updated_at, session_id
     except (ValueError, TypeError) as error:
-        raise InvalidRequest(
-            "The cursor is not one that this server gave. Start from the first page.", errors=[{"field": "cursor"}]
-        ) from error
+        raise unknown_cursor() from error
 
 
 def _is(table: Any, tenant: str, session_id: str) -> ColumnElement[bool]:

@@ -97,6 +97,16 @@ def ingest_workflow_id(tenant: str, corpus: str) -> str:
     Raises:
         InvalidRequest: either part is not an id, or the tenant holds a colon.
     """
+    check_names(tenant, corpus)
+    return f"ingest:{tenant}:{corpus}"
+
+
+def check_names(tenant: str, corpus: str) -> None:
+    """Refuse names that no corpus can have.
+
+    Raises:
+        InvalidRequest: either is not an id, or the tenant holds a colon.
+    """
     for name, value in (("tenant", tenant), ("corpus", corpus)):
         if not is_id(value) or (name == "tenant" and ":" in value):
             raise InvalidRequest(
@@ -104,4 +114,3 @@ def ingest_workflow_id(tenant: str, corpus: str) -> str:
                 field=name,
                 value=value,
             )
-    return f"ingest:{tenant}:{corpus}"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from datetime import datetime, timedelta
+from zlib import crc32
 
 from temporalio.client import Client, WorkflowExecution
 from temporalio.common import SearchAttributeKey
@@ -21,7 +21,7 @@ from perdure.contract import (
 )
 from perdure.errors import InvalidRequest, Unavailable
 from perdure.ids import workflow_id
-from perdure.reader import SessionFilter
+from perdure.reader import SessionFilter, unknown_cursor
 from perdure.session import Session, Status
 
 _STATUS = SearchAttributeKey.for_keyword(ATTRIBUTE_STATUS)
@@ -80,7 +80,7 @@ async def list_by_visibility(client: Client, tenant: str, where: SessionFilter, 
     more = page.next_page_token
     return SessionList(
         sessions=[s for s in found.values() if where.status in (None, s.status)],
-        cursor=base64.urlsafe_b64encode(more).decode() if more else None,
+        cursor=_cursor(more) if more else None,
     )
 
 
@@ -116,15 +116,22 @@ def _quoted(value: str) -> str:
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
+def _cursor(token: bytes) -> str:
+    """With a checksum: Temporal answers a token that is not its own like a failure of its own."""
+    return base64.urlsafe_b64encode(crc32(token).to_bytes(4) + token).decode()
+
+
 def _token(cursor: str | None) -> bytes | None:
     if cursor is None:
         return None
     try:
-        return base64.urlsafe_b64decode(cursor)
-    except binascii.Error as error:
-        raise InvalidRequest(
-            "The cursor is not one that this server gave. Start from the first page.", errors=[{"field": "cursor"}]
-        ) from error
+        data = base64.urlsafe_b64decode(cursor)
+    except ValueError as error:
+        raise unknown_cursor() from error
+    checksum, token = data[:4], data[4:]
+    if crc32(token).to_bytes(4) != checksum or not token:
+        raise unknown_cursor()
+    return token
 
 
 async def _summary(tenant: str, session_id: str, run: WorkflowExecution) -> SessionSummary | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from pydantic import Field
 
 from perdure.base import Request, Result
-from perdure.contract import MessagePage, ReadMessages, Replay
+from perdure.contract import Id, MessagePage, Metadata, ReadMessages, Replay
+from perdure.errors import InvalidRequest
 from perdure.events import Event
 from perdure.session import Session, SessionPage, Status
 
@@ -19,13 +20,20 @@ class SessionFilter(Request):
     `metadata` must be contained in the session's; `updated_after` is inclusive, `updated_before` exclusive.
     """
 
-    user_id: str | None = None
+    user_id: Id | None = None
     status: Status | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: Metadata = None
     updated_after: datetime | None = None
     updated_before: datetime | None = None
     limit: int = Field(default=100, ge=1, le=1000)
     cursor: str | None = None
+
+
+def unknown_cursor() -> InvalidRequest:
+    """The refusal of a cursor that is none of ours."""
+    return InvalidRequest(
+        "The cursor is not one that this server gave. Start from the first page.", errors=[{"field": "cursor"}]
+    )
 
 
 class EventPage(Result):

@@ -77,9 +77,42 @@ async def test_a_wrong_option_is_exit_code_2(cli: Cli) -> None:
 
 async def test_a_refusal_is_exit_code_1_with_its_reason(cli: Cli) -> None:
     await cli.data("start", "s")
-    code, out, err = await cli("send", "s", "  ")
+    await cli.data("send", "s", "Hello", "--key", "k")
+    code, out, err = await cli("send", "s", "Goodbye", "--key", "k")
     assert (code, out) == (1, "")
-    assert "Message content is empty" in err
+    assert "used" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("send", "s", "  "), "Message content is empty"),
+        (("send", "s", "Hello", "--metadata", '{"a": NaN}'), "JSON has not"),
+        (("send", "s", "Hello", "--key", "a b"), "Use 1 to 128 characters"),
+        (("show", "a b"), "Use 1 to 128 characters"),
+        (("list", "--user", "a\0b"), "Use 1 to 128 characters"),
+        (("list", "--user", "\udcff"), "Use 1 to 128 characters"),
+        (("list", "--metadata", '{"a": "\\u0000"}'), "NUL character"),
+        (("list", "--cursor", "a\0b"), "Start from the first page"),
+        (("list", "--cursor", "x"), "Start from the first page"),
+    ],
+)
+async def test_what_no_session_could_take_is_exit_code_2_with_what_to_do(
+    cli: Cli, arguments: tuple[str, ...], said: str
+) -> None:
+    code, out, err = await cli(*arguments)
+    assert (code, out) == (2, ""), err
+    assert said in " ".join(err.split())
+    assert "Traceback" not in err
+    assert "SELECT" not in err
+
+
+async def test_a_corpus_that_is_not_there_is_a_warning(cli: Cli) -> None:
+    code, out, err = await cli("start", "s", "--corpus", "nowhere", "--output", "json")
+    assert (code, json.loads(out)["config"]["corpus"]) == (0, "nowhere")
+    assert "Warning: there is no corpus nowhere." in err
+    assert "perdure corpus ingest" in err
+    assert (await cli("start", "t"))[2] == ""
 
 
 async def test_a_server_that_is_away_is_exit_code_4(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

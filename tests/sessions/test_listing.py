@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
+from datetime import timedelta
 
 import pytest
 
-from perdure import InvalidRequest
+from perdure import InvalidRequest, SessionNotFound
+from perdure.listing import list_by_visibility
 from perdure.reader import SessionFilter
 from perdure.session import Session
 from tests.support.site import Site
+
+
+def _cursor(*values: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(values).encode()).decode()
 
 
 async def _listed(site: Site, **where: object) -> list[Session]:
@@ -77,6 +85,26 @@ async def test_deleted_sessions_are_listed_by_their_status_only(site: Site) -> N
     assert [s.session_id for s in await _listed(site, status="deleted")] == ["s0"]
 
 
-async def test_a_cursor_that_nobody_gave_is_refused(site: Site) -> None:
-    with pytest.raises(InvalidRequest):
-        await _listed(site, cursor="bm9uc2Vuc2U=")
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "bm9uc2Vuc2U=",
+        "not base64 é",
+        "a\0b",
+        _cursor("2026-01-01T00:00:00Z", "a\0b"),
+        _cursor("2026-01-01T00:00:00", "s"),
+        _cursor("2026-01-01T00:00:00Z", None),
+        _cursor(1, 2, 3),
+    ],
+)
+async def test_a_cursor_that_nobody_gave_is_refused(site: Site, cursor: str) -> None:
+    with pytest.raises(InvalidRequest, match="Start from the first page"):
+        await _listed(site, cursor=cursor)
+    with pytest.raises(InvalidRequest, match="Start from the first page"):
+        await list_by_visibility(site.bare, site.settings.tenant, SessionFilter(cursor=cursor), timedelta(seconds=5))
+
+
+async def test_an_id_that_no_session_can_have_is_not_found(site: Site) -> None:
+    for read in (site.reader.get_session, site.reader.read_events):
+        with pytest.raises(SessionNotFound):
+            await read(site.settings.tenant, "a\0b")

@@ -6,22 +6,34 @@ import pytest
 
 from perdure.cli import run
 from perdure.cli.output import Format, exit_code, explain, show
-from perdure.errors import CorpusNotFound, HeadMoved, OutcomeUnknown, PerdureError, SessionNotFound, Unavailable
-
-
-@pytest.mark.parametrize(
-    ("error", "code"),
-    [
-        (SessionNotFound(session_id="s"), 3),
-        (CorpusNotFound("Corpus not found: c"), 3),
-        (Unavailable("Nobody answers."), 4),
-        (OutcomeUnknown("No answer in time."), 4),
-        (HeadMoved("The head moved."), 1),
-    ],
+from perdure.errors import (
+    BY_CODE,
+    CorpusNotFound,
+    InvalidMessage,
+    InvalidRequest,
+    InvalidRole,
+    InvalidSessionId,
+    OutcomeUnknown,
+    PayloadTooLarge,
+    PerdureError,
+    SessionNotFound,
+    SessionRolling,
+    Unavailable,
 )
-def test_each_kind_of_error_has_its_exit_code_and_a_sentence(error: PerdureError, code: int) -> None:
-    assert exit_code(error) == code
-    assert explain(error).startswith(error.message)
+
+CODES: dict[int, set[type[PerdureError]]] = {
+    2: {InvalidMessage, InvalidRequest, InvalidRole, InvalidSessionId, PayloadTooLarge},
+    3: {CorpusNotFound, SessionNotFound},
+    4: {OutcomeUnknown, SessionRolling, Unavailable},
+}
+"""Exit codes of the errors that don't end with 1: usage, not found, unavailable."""
+
+
+@pytest.mark.parametrize("error", BY_CODE.values())
+def test_each_kind_of_error_has_its_exit_code_and_a_sentence(error: type[PerdureError]) -> None:
+    raised = error("What happened.")
+    assert exit_code(raised) == next((code for code, errors in CODES.items() if error in errors), 1)
+    assert explain(raised).startswith(raised.message)
 
 
 def test_an_unknown_option_is_a_usage_error_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:

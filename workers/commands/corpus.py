@@ -12,7 +12,6 @@ import typer
 
 from perdure.cli.output import INTERRUPTED, OK, Format, Output, progress, show
 from perdure.corpus import MAX_FILE_BYTES, Artifact, Corpus, IngestReport, ingest_workflow_id
-from perdure.errors import Unavailable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -115,8 +114,9 @@ def show_(name: Name, output: Output = Format.TEXT) -> None:
 
 
 def _run(work: Callable[[Settings], Awaitable[T]]) -> T:
-    from sqlalchemy.exc import OperationalError
+    from sqlalchemy.exc import DBAPIError
 
+    from workers.database_errors import explained
     from workers.settings import Settings
 
     async def run() -> T:
@@ -124,11 +124,8 @@ def _run(work: Callable[[Settings], Awaitable[T]]) -> T:
 
     try:
         return asyncio.run(run())
-    except OperationalError as error:
-        raise Unavailable(
-            f"PostgreSQL does not answer: {str(error.orig).strip()}. Check PERDURE_DATABASE_URL, or start a local "
-            "stack with `perdure dev`."
-        ) from error
+    except DBAPIError as error:
+        raise explained(error) from error
 
 
 @asynccontextmanager

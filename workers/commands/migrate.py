@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import typer
 
 from perdure.cli.output import Format, Output, show
-from perdure.errors import Unavailable
 
 if TYPE_CHECKING:
     from workers.settings import Settings
@@ -45,16 +44,13 @@ def upgrade(database_url: str) -> str | None:
     from sqlalchemy.exc import OperationalError
 
     from activities.stores import migrate as migrations
+    from workers.database_errors import explained
 
     try:
         migrations.upgrade(database_url)
         return migrations.current_and_head(database_url)[0]
     except OperationalError as error:
-        cause = str(error.orig).strip().splitlines()[0]
-        raise Unavailable(
-            f"PostgreSQL does not answer: {cause}. Check PERDURE_DATABASE_URL, or start a local stack with "
-            "`perdure dev`."
-        ) from error
+        raise explained(error) from error
 
 
 async def _register(settings: Settings) -> list[str]:

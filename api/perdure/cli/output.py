@@ -11,7 +11,19 @@ from typing import Annotated, Any
 import typer
 from pydantic import TypeAdapter
 
-from perdure.errors import CorpusNotFound, OutcomeUnknown, PerdureError, Refused, SessionNotFound, Unavailable
+from perdure.errors import (
+    CorpusNotFound,
+    InvalidMessage,
+    InvalidRequest,
+    InvalidRole,
+    InvalidSessionId,
+    OutcomeUnknown,
+    PayloadTooLarge,
+    PerdureError,
+    Refused,
+    SessionNotFound,
+    Unavailable,
+)
 
 OK, FAILED, USAGE, NOT_FOUND, UNAVAILABLE, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
@@ -54,6 +66,8 @@ def progress(message: str) -> None:
 def exit_code(error: PerdureError) -> int:
     """The exit code of a command that ended with `error`."""
     match error:
+        case InvalidRequest() | InvalidSessionId() | InvalidRole() | InvalidMessage() | PayloadTooLarge():
+            return USAGE  # what was typed is wrong, whatever the session's state
         case SessionNotFound() | CorpusNotFound():
             return NOT_FOUND
         case Unavailable() | OutcomeUnknown():

@@ -16,6 +16,7 @@ from perdure.cli.checkout import from_checkout
 from perdure.cli.output import FAILED, Format, Output, progress, show
 from perdure.cli.session_text import answer_text, list_text, replay_text, session_text
 from perdure.contract import PAGE_LIMIT, History, MessageAnswer, Replay
+from perdure.fields import given
 from perdure.message import Role
 from perdure.reader import SessionFilter
 from perdure.session import Session, Status
@@ -53,6 +54,11 @@ def start(
 
     found = _run(work)
     show(found, output, lambda: session_text(found))
+    if (named := found.config.corpus) and not _has_corpus(named):
+        progress(
+            f"Warning: there is no corpus {named}. Working sets are empty, and say that they are degraded, until "
+            f"`perdure corpus ingest FOLDER --name {named}` makes it."
+        )
 
 
 @session.command()
@@ -139,8 +145,8 @@ def list_(
     output: Output = Format.TEXT,
 ) -> None:
     """List the tenant's sessions, newest first."""
-    where = SessionFilter(
-        user_id=user, status=status, metadata=_object("--metadata", metadata), limit=limit, cursor=cursor
+    where = given(
+        SessionFilter, user_id=user, status=status, metadata=_object("--metadata", metadata), limit=limit, cursor=cursor
     )
 
     async def work(client: Client) -> SessionList:
@@ -209,6 +215,12 @@ async def _client() -> AsyncIterator[Client]:
         tenant=os.environ.get("PERDURE_TENANT") or DEFAULT_TENANT,
         task_queue=os.environ.get("PERDURE_TASK_QUEUE") or TASK_QUEUE,
     )
+
+
+def _has_corpus(name: str) -> bool:
+    """False when it is certain that there is none: the package alone cannot ask."""
+    found = from_checkout("workers.session_client")
+    return found is None or asyncio.run(found.has_corpus(name))
 
 
 def _object(option: str, text: str | None) -> dict[str, Any] | None:
