@@ -6,14 +6,15 @@ import base64
 import zlib
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict
 
 from perdure.contract import ReadMessages, StartSession
 from perdure.events import Event, MessageAdded
 from perdure.message import Message
-from perdure.session import Session
+from perdure.session import Session, SessionConfig, Status
 from perdure.working_set import CompilerConfig, WorkingSetRef
 
 FENCED = "Fenced"
@@ -89,16 +90,30 @@ class Compile(_Wire):
     wanted: bool = True
 
 
+class SessionFields(TypedDict, total=False):
+    """Fields of a session that commands change."""
+
+    user_id: str | None
+    title: str | None
+    metadata: dict[str, Any] | None
+    config: SessionConfig
+    status: Status
+    message_count: int
+    active_message_id: str | None
+    event_sequence: int
+    updated_at: datetime
+    last_message_at: datetime | None
+
+
 class Commit(_Wire):
-    """Store `events` on top of `base_sequence`. `changed` names the fields of the session that differ in `after`."""
+    """Store `events` on top of `base_sequence`, and the session's fields that they changed."""
 
     tenant: str
     session_id: str
     owner: Owner
     base_sequence: int
     events: list[Event]
-    after: Session
-    changed: list[str]
+    changed: SessionFields
     corpus: str | None = None
     compile: list[Compile] = Field(default_factory=list)
 

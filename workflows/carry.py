@@ -32,7 +32,5 @@ def restored(opened: Opened) -> SessionState:
     return SessionState(
         session=opened.session,
         window=bounded([entry(item.message, item.working_set) for item in opened.messages]),
-        receipts={
-            item.key: Receipt(body_hash=item.body_hash, first=item.first, last=item.last) for item in opened.receipts
-        },
+        receipts={item.key: Receipt(item.body_hash, item.first, item.last) for item in opened.receipts},
     )

@@ -6,13 +6,25 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import cast
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.commit import FENCED, Answered, Commit, Committed, Compile, Deflated, Owner, ReadAnswer, completed
+    from activities.commit import (
+        FENCED,
+        Answered,
+        Commit,
+        Committed,
+        Compile,
+        Deflated,
+        Owner,
+        ReadAnswer,
+        SessionFields,
+        completed,
+    )
     from perdure.contract import AddUserMessage, Handlers
     from perdure.errors import PerdureError
     from perdure.events import Event, MessageAdded
@@ -123,9 +135,6 @@ class Committer:
         events = [event for _, made in drafts for event in made]
         config = state.session.config
         compiles = [item for entry, made in drafts for item in _compiles(config, entry.command, made)]
-        changed = [
-            name for name in Session.model_fields if getattr(state.session, name) != getattr(self.state.session, name)
-        ]
         result = await workflow.execute_local_activity(
             _activity_name([entry.command for entry, _ in drafts]),
             Commit(
@@ -134,8 +143,7 @@ class Committer:
                 owner=self.owner,
                 base_sequence=self.state.event_sequence,
                 events=events,
-                after=state.session,
-                changed=changed,
+                changed=_changed(self.state.session, state.session),
                 corpus=config.corpus,
                 compile=compiles,
             ),
@@ -203,7 +211,7 @@ class Committer:
                 continue
             if known := receipts.get(command.key):
                 if known.body_hash == command.body_hash:
-                    await self._answer_again(entry, Receipt.model_validate(known.model_dump(exclude={"key"})))
+                    await self._answer_again(entry, Receipt(known.body_hash, known.first, known.last))
                 else:
                     entry.error = refusal(conflict(command.key))
                 continue
@@ -250,6 +258,13 @@ def _compiles(config: SessionConfig, command: Command | Expire | RecordError, ma
         for event in made
         if isinstance(event.data, MessageAdded)
     ]
+
+
+def _changed(before: Session, after: Session) -> SessionFields:
+    changed = {
+        name: getattr(after, name) for name in Session.model_fields if getattr(after, name) != getattr(before, name)
+    }
+    return cast("SessionFields", changed)
 
 
 def _activity_name(commands: list[Command | Expire | RecordError]) -> str:

@@ -58,8 +58,8 @@ def details(state: SessionState) -> str:
             f"`{newest.context_hash[:12]}`{warning}"
         )
     lines.append("")
-    for item in state.window[-_SHOWN_MESSAGES:]:
-        text = " ".join(text_of(item.message.content).split())
+    for message in [item.parsed for item in state.window[-_SHOWN_MESSAGES:]]:
+        text = " ".join(text_of(message.content).split())
         shown = text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
-        lines.append(f"- **{item.message.role}** #{item.message.sequence_number}: {shown}")
+        lines.append(f"- **{message.role}** #{message.sequence_number}: {shown}")
     return "\n".join(lines)

@@ -261,7 +261,7 @@ class SessionWorkflow(Life):
         except PerdureError as error:
             raise refusal(error) from None  # a cause would carry the whole message along
         return render(
-            [item.message for item in state.window],
+            [item.parsed for item in state.window],
             max_tokens=request.max_tokens,
             complete=len(state.window) == state.session.message_count,
             count=estimate if request.counting == "estimate" else count_tokens,
@@ -270,8 +270,8 @@ class SessionWorkflow(Life):
     @workflow.query(description="The newest turns, with a reference to each working set.")
     def replay(self) -> Replay:
         state = self._state
-        references = {item.message.message_id: item.working_set for item in state.window if item.working_set}
-        turns = turns_of([item.message for item in state.window], references=references)
+        references = {item.parsed.message_id: item.working_set for item in state.window if item.working_set}
+        turns = turns_of([item.parsed for item in state.window], references=references)
         return Replay(
             session=state.session,
             turns=turns,

@@ -54,7 +54,7 @@ def commit_rows(request: Commit, completed: Sequence[Event], compiled: Mapping[s
         "in_session": session_id,
         "base_sequence": request.base_sequence,
         "by_owner": request.owner.run_id,
-        **{f"after_{name}": getattr(request.after, name) for name in request.changed},
+        **{f"after_{name}": value for name, value in request.changed.items()},
         "new_events": [event_row(tenant, session_id, event) for event in completed],
         "new_messages": [message_row(tenant, message) for message in added],
         "new_working_sets": [working_set_row(tenant, session_id, *item) for item in compiled.items()],

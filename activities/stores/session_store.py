@@ -121,15 +121,16 @@ class PostgresSessionStore:
     ) -> Committed:
         statement, rows = commit_statement(*request.changed), commit_rows(request, completed, working_sets)
         try:
-            if "status" not in request.changed:
+            status = request.changed.get("status")
+            if status is None:
                 async with self._autocommit.connect() as connection:  # one statement is a transaction by itself
                     moved = await connection.scalar(statement, rows)
             else:
                 async with self._engine.begin() as connection:
-                    if request.after.status == "active":
+                    if status == "active":
                         await _admit(connection, request.tenant)
                     moved = await connection.scalar(statement, rows)
-                    if moved and request.after.status == "deleted":
+                    if moved and status == "deleted":
                         await _forget(connection, request)
         except IntegrityError as error:
             # A key or a message id that the run had forgotten: say which, and store nothing.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import assert_never
+from dataclasses import dataclass
+from typing import Annotated, NamedTuple, TypeAlias, assert_never
 
-from pydantic import BaseModel, ConfigDict
-from pydantic_core import to_json
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+from pydantic_core import from_json, to_json
 
 from perdure.events import (
     ErrorRecorded,
@@ -30,20 +31,28 @@ RECEIPTS = 256
 """Commands remembered by key; Postgres remembers all of them."""
 
 
-class WindowEntry(BaseModel):
-    """A message in the window, with what is known of its working set. `size_bytes` is that of its JSON."""
+def _as_json(value: object) -> bytes:
+    return value if isinstance(value, bytes) else to_json(value)
 
-    model_config = ConfigDict(frozen=True)
 
-    message: Message
+MessageJson: TypeAlias = Annotated[bytes, BeforeValidator(_as_json), PlainSerializer(from_json)]
+"""A message as JSON, which takes a quarter of the model's memory: many sessions rest in a worker, few are asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowEntry:
+    """A message in the window, with what is known of its working set."""
+
+    message: MessageJson
     working_set: WorkingSetRef | None = None
-    size_bytes: int
+
+    @property
+    def parsed(self) -> Message:
+        return Message.model_validate_json(self.message)
 
 
-class Receipt(BaseModel):
+class Receipt(NamedTuple):
     """What a command left behind: its body's hash and its events, `first` to `last`."""
-
-    model_config = ConfigDict(frozen=True)
 
     body_hash: str
     first: int
@@ -66,7 +75,7 @@ class SessionState(BaseModel):
 
 def entry(message: Message, working_set: WorkingSetRef | None) -> WindowEntry:
     """A message made ready for the window."""
-    return WindowEntry(message=message, working_set=working_set, size_bytes=len(to_json(message)))
+    return WindowEntry(to_json(message), working_set)
 
 
 def bounded(entries: Sequence[WindowEntry]) -> tuple[WindowEntry, ...]:
@@ -74,7 +83,7 @@ def bounded(entries: Sequence[WindowEntry]) -> tuple[WindowEntry, ...]:
     kept = 0
     size = 0
     for item in reversed(entries[-WINDOW_MESSAGES:]):
-        size += item.size_bytes
+        size += len(item.message)
         if kept and size > WINDOW_BYTES:
             break
         kept += 1
@@ -130,7 +139,7 @@ def _receipts(receipts: dict[str, Receipt], event: Event) -> dict[str, Receipt]:
     if event.key is None or event.body_hash is None:
         return receipts
     known = receipts.get(event.key)
-    receipt = Receipt(body_hash=event.body_hash, first=known.first if known else event.sequence, last=event.sequence)
+    receipt = Receipt(event.body_hash, known.first if known else event.sequence, event.sequence)
     receipts = {**receipts, event.key: receipt}
     if len(receipts) > RECEIPTS:
         del receipts[next(iter(receipts))]
