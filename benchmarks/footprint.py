@@ -16,36 +16,48 @@ _AT_ONCE = 8
 
 
 async def footprint(rig: Rig, *, sessions: int, turns: int) -> list[Figure]:
-    """Differences over `sessions` sessions of `turns` turns, after as many others that warmed everything up."""
-    worker = await rig.another_worker(_QUEUE)
-    await _converse(rig, _WARM_UP, turns)
-    memory, database = resident_bytes(worker.pid), _database_bytes(rig)
-    await _converse(rig, sessions, turns)
-    per_session = (resident_bytes(worker.pid) - memory) / sessions / 1024
-    in_database = (_database_bytes(rig) - database) / sessions / 1024
-    await worker.stop()
+    """Differences over `sessions` sessions of `turns` turns, after others that warmed everything up."""
     note = f"{sessions} sessions of {turns} turns (a user and an assistant message each)"
+    database = _database_bytes(rig)
+    in_use = await _memory_kib(rig, sessions, turns, suspended=False)
+    in_database = (_database_bytes(rig) - database) / (sessions + _WARM_UP) / 1024
+    suspended = await _memory_kib(rig, sessions, turns, suspended=True)
     return [
         Figure(
             name="worker memory per cached session",
-            value=per_session,
+            value=in_use,
             unit="KiB",
             at_most=CACHED_SESSION_KIB,
             note=note,
         ),
+        Figure(name="the same, suspended", value=suspended, unit="KiB", note=note),
         Figure(name="Temporal's database per idle session", value=in_database, unit="KiB", note=note),
     ]
 
 
-async def _converse(rig: Rig, sessions: int, turns: int) -> None:
+async def _memory_kib(rig: Rig, sessions: int, turns: int, *, suspended: bool) -> float:
+    """What a worker of its own grows by for each session."""
+    queue = f"{_QUEUE}-{'suspended' if suspended else 'active'}"
+    worker = await rig.another_worker(queue)
+    await _converse(rig, queue, _WARM_UP, turns, suspended)
+    memory = resident_bytes(worker.pid)
+    await _converse(rig, queue, sessions, turns, suspended)
+    grown = resident_bytes(worker.pid) - memory
+    await worker.stop()
+    return grown / sessions / 1024
+
+
+async def _converse(rig: Rig, queue: str, sessions: int, turns: int, suspended: bool) -> None:
     free = asyncio.Semaphore(_AT_ONCE)
 
     async def one() -> None:
         async with free:
-            talk = await rig.talk(queue=_QUEUE)
+            talk = await rig.talk(queue=queue)
             for number in range(turns):
                 await talk.turn(f"What does step {number} of the procedure do when the one before it has failed?")
                 await talk.answer()
+            if suspended:
+                await talk.suspend()
 
     await asyncio.gather(*(one() for _ in range(sessions)))
 

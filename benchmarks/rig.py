@@ -48,6 +48,10 @@ class Talk:
         messages = [{"role": "user", "content": question}, {"role": "assistant", "content": ANSWER}]
         return await self._update(Handlers.ADD_MESSAGES, {"messages": messages})
 
+    async def suspend(self) -> dict[str, Any]:
+        """Let the session rest."""
+        return await self._update(Handlers.SUSPEND, {})
+
     async def _update(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
         found: dict[str, Any] = await self.handle.execute_update(name, body)
         return found

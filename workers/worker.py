@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -91,6 +92,8 @@ async def run(settings: Settings) -> None:
         loop.add_signal_handler(number, stopped.set)
     client = await connect_temporal(settings)
     async with running_worker(settings, client):
+        gc.collect()
+        gc.freeze()  # what is loaded now stays: the collector need not look at it, and looks at sessions sooner
         print(json.dumps({"ready": True, "pid": os.getpid(), "task_queue": settings.task_queue}), flush=True)
         await stopped.wait()
         logger.info("stopping")

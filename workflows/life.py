@@ -28,6 +28,10 @@ LINGER = timedelta(seconds=10)
 HARD_LIMIT = 2
 """At this many times its budget a run refuses updates for the moment, so that it gets to continue as new."""
 
+RESTING_EVENTS = 40
+"""A suspended session with more events in its run goes on in a new run: what rests is then small to keep, and quick to
+replay when it wakes."""
+
 
 class Life:
     """What the handlers of a session stand on. `raw` is the run's input."""
@@ -137,7 +141,10 @@ class Life:
 
     @property
     def _due_to_roll(self) -> bool:
-        return self._used(1)
+        if self._committer is None:
+            return False
+        resting = self._state.session.status == "suspended"
+        return self._used(1) or (resting and workflow.info().get_current_history_length() > RESTING_EVENTS)
 
     def _used(self, times: int) -> bool:
         """Whether the run has spent its budget `times` over, or the server wants it to end."""
