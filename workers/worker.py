@@ -52,6 +52,7 @@ async def running_worker(settings: Settings, client: Client) -> AsyncIterator[Wo
             resources.push_async_callback(index.close)
         corpora = PostgresCorpusStore(engine)
         compiler = WorkingSetCompiler(corpora, index, embedder)
+        resources.push_async_callback(compiler.close)
         sessions = SessionActivities(PostgresSessionStore(engine), PostgresReader(engine), compiler, count)
         worker = Worker(
             client,
@@ -59,7 +60,7 @@ async def running_worker(settings: Settings, client: Client) -> AsyncIterator[Wo
             workflows=[SessionWorkflow, PurgeSession, IngestCorpus],
             activities=[
                 *sessions.all(),
-                *CorpusActivities(corpora, index, embedder).all(),
+                *CorpusActivities(corpora, index, embedder, retention=settings.corpus_retention).all(),
                 PurgeActivities(client).purge_runs,
             ],
             workflow_runner=SessionRunner(RESTRICTIONS),

@@ -39,6 +39,9 @@ def ingest(
     exclude: Annotated[
         list[str] | None, typer.Option(help="Leave out paths that match this shell pattern; may be repeated.")
     ] = None,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove documents whose files are gone: the folder is all of the corpus.")
+    ] = False,
     output: Output = Format.TEXT,
 ) -> None:
     """Bring the files of a folder into a corpus: new and changed ones; unchanged ones are skipped.
@@ -60,6 +63,7 @@ def ingest(
                 task_queue=settings.task_queue,
                 max_file_bytes=max_file_bytes,
                 exclude=exclude or (),
+                prune=prune,
                 on_progress=on_progress,
             )
 
@@ -199,8 +203,9 @@ def _table(*columns: str) -> Table:
 
 
 def _result(report: IngestReport) -> Table:
-    table = _table("files", "created", "updated", "skipped", "left out", "spans", "version", "indexed")
-    counts = (report.files, report.created, report.updated, report.skipped, report.failed, report.spans, report.version)
+    table = _table("files", "created", "updated", "skipped", "removed", "left out", "spans", "version", "indexed")
+    files = (report.files, report.created, report.updated, report.skipped, report.removed, report.failed)
+    counts = (*files, report.spans, report.version)
     table.add_row(*map(str, counts), "yes" if report.indexed else "no")
     return table
 
