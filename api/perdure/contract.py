@@ -106,6 +106,14 @@ class AddUserMessage(Request):
     return_working_set: bool = True
 
 
+class CompileQuery(Request):
+    """`compile`: the working set that a user message of the text `query` would get now; nothing is added."""
+
+    query: str
+    retrieval: dict[str, Any] | None = None
+    explain: bool = False
+
+
 class AddAssistantMessage(Request):
     """`add_assistant_message`."""
 
@@ -178,6 +186,12 @@ class MessageAnswer(Result):
     working_set: WorkingSet | None = None
 
 
+class WorkingSetAnswer(Result):
+    """Answer of `compile`."""
+
+    working_set: WorkingSet
+
+
 class MessagesAnswer(Result):
     """Answer of `add_messages`."""
 
@@ -235,6 +249,7 @@ class Handlers:
     ADD_ASSISTANT_MESSAGE = "add_assistant_message"
     ADD_MESSAGE = "add_message"
     ADD_MESSAGES = "add_messages"
+    COMPILE = "compile"
     UPDATE_SESSION = "update_session"
     SUSPEND = "suspend"
     RESUME = "resume"

@@ -14,6 +14,7 @@ from perdure.contract import (
     AddAssistantMessage,
     AddMessage,
     AddUserMessage,
+    CompileQuery,
     GetHistory,
     Handlers,
     History,
@@ -27,6 +28,7 @@ from perdure.contract import (
     SessionAnswer,
     Turn,
     UpdateSession,
+    WorkingSetAnswer,
 )
 from perdure.errors import SessionDeleted, Unavailable, WorkingSetCorrupted
 from perdure.fields import MessageFields, SessionChanges, UserMessageFields, batch_request, given, message_request
@@ -36,6 +38,7 @@ from perdure.message import Content, Message
 from perdure.reader import Reader
 from perdure.session import Session
 from perdure.transport import NotOpen
+from perdure.working_set import WorkingSet
 
 
 class SessionHandle:
@@ -60,6 +63,19 @@ class SessionHandle:
         """Add a user message; the answer holds its working set if the session names a corpus."""
         body = message_request(AddUserMessage, content=content, **fields)
         return MessageAnswer.model_validate(await self._command(Handlers.ADD_USER_MESSAGE, body, "message_id"))
+
+    async def compile(
+        self, query: str, *, retrieval: dict[str, Any] | None = None, explain: bool = False
+    ) -> WorkingSet:
+        """The working set that `add_user_message` would give for `query` now. Nothing is added, nothing changes.
+
+        Raises:
+            CorpusNotFound: the session names no corpus, or one that there is not.
+            CorpusVersionNotFound: the corpus does not keep the version `as_of`; `details` say what it keeps.
+        """
+        body = given(CompileQuery, query=query, retrieval=retrieval, explain=explain)
+        answer = await self._send(Handlers.COMPILE, body.model_dump(exclude_unset=True), None)
+        return WorkingSetAnswer.model_validate(answer).working_set
 
     async def add_assistant_message(self, content: Content, **fields: Unpack[MessageFields]) -> Message:
         """Add an assistant message."""

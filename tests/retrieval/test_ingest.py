@@ -158,6 +158,6 @@ async def test_a_publication_that_is_repeated_prunes_nothing_more(corpora: Corpo
 async def test_pruning_by_a_file_or_by_an_empty_folder_is_refused(corpora: Corpora, folder: Path, what: str) -> None:
     await corpora.ingest(folder)
     (folder / "nothing").mkdir()
-    with pytest.raises(InvalidRequest, match="every other document|no files to ingest"):
+    with pytest.raises(InvalidRequest, match=r"every other document|no files to ingest"):
         await corpora.ingest(folder / what, prune=True)
     assert (await corpora.store.get_corpus(corpora.tenant, "docs")).artifacts == len(DOCUMENTS)
