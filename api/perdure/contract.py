@@ -17,6 +17,7 @@ TASK_QUEUE = "perdure"
 SESSION_WORKFLOW = "Session"
 INGEST_WORKFLOW = "IngestCorpus"
 PURGE_WORKFLOW = "PurgeSession"
+RECOMPILE_WORKFLOW = "RecompileSession"
 
 MAX_IN_FLIGHT = 8
 """Updates a caller keeps in flight on one session; over ten, Temporal's throughput collapses."""

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from activities.ingest_folder import ingest_folder
-from activities.stores.corpus_store import PostgresCorpusStore
-from activities.stores.engine import engine_of
 from perdure import (
     CorpusNotFound,
     CorpusVersionNotFound,
@@ -20,35 +15,14 @@ from perdure import (
     SessionHandle,
 )
 from perdure.session import Session
-from tests.client.conftest import Service
-from tests.retrieval.conftest import DOCUMENTS, write
+from tests.client.conftest import Ingest, Service
+from tests.retrieval.conftest import DOCUMENTS
 
 QUESTION = "how is memory freed without a garbage collector?"
 
 
 @pytest.fixture
-async def ingest(service: Service, tmp_path: Path) -> Any:
-    """Brings documents into the corpus `docs` of the test's tenant."""
-    engine = engine_of(service.settings.require_database_url())
-
-    async def ingest(documents: dict[str, str], *, prune: bool = False) -> int:
-        report = await ingest_folder(
-            service.temporal,
-            PostgresCorpusStore(engine),
-            write(tmp_path / "documents", documents),
-            corpus="docs",
-            tenant=service.settings.tenant,
-            task_queue=service.settings.task_queue,
-            prune=prune,
-        )
-        return report.version
-
-    yield ingest
-    await engine.dispose()
-
-
-@pytest.fixture
-async def session(service: Service, ingest: Callable[..., Any]) -> SessionHandle:
+async def session(service: Service, ingest: Ingest) -> SessionHandle:
     """A session over a few documents, by a client with nothing but Temporal."""
     await ingest(DOCUMENTS)
     return await service.client().start_session("talk", corpus="docs")
@@ -118,7 +92,7 @@ async def test_what_no_message_could_be_is_refused(
         await session.compile(query, retrieval=retrieval)
 
 
-async def test_an_older_version_is_compiled_as_it_was(session: SessionHandle, ingest: Callable[..., Any]) -> None:
+async def test_an_older_version_is_compiled_as_it_was(session: SessionHandle, ingest: Ingest) -> None:
     question = "what fruit is in the basket?"
     then = await session.compile(question)
     assert await ingest({"fruit.txt": "Only plums are left.\n", "more.md": "Fruit, fruit, fruit in a basket.\n"}) == 2
