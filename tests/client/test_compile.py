@@ -116,3 +116,20 @@ async def test_a_version_that_is_not_kept_is_refused_with_those_that_are(session
     assert answer.working_set is not None
     assert (answer.working_set.text, answer.working_set.degraded) == ("", True)
     assert "has no version 7" in (answer.working_set.degraded_reason or "")
+
+
+async def test_a_query_from_the_thread_is_the_same_in_a_dry_run_and_in_the_message(session: SessionHandle) -> None:
+    await session.add_user_message("Where are the pears kept?")
+    await session.add_assistant_message("In the cellar.")
+    thread = {"query_from": "thread", "max_spans": 1}
+    alone = await session.compile("and what else is with them?", retrieval={"max_spans": 1})
+    dry = await session.compile("and what else is with them?", retrieval=thread)
+    answer = await session.add_user_message("and what else is with them?", retrieval=thread)
+    assert answer.working_set is not None
+    assert dry.query == answer.working_set.query == "and what else is with them?"
+    assert dry.manifest["search_query"] == "and what else is with them?\nIn the cellar.\nWhere are the pears kept?"
+    assert dry.manifest == answer.working_set.manifest
+    assert dry.context_hash == answer.working_set.context_hash != alone.context_hash
+    assert [citation.path for citation in dry.citations] == ["fruit.txt"]
+    (*_, turn) = (await session.verify()).turns
+    assert turn.outcome == "same"
