@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from perdure.contract import History, MessageAnswer, MessagePage, NewMessage, Replay, Turn
+from perdure.diff import WorkingSetDiff
 from perdure.errors import (
     Busy,
     CapacityExceeded,
@@ -30,6 +31,7 @@ from perdure.errors import (
 )
 from perdure.message import Message
 from perdure.reader import Reader, SessionFilter
+from perdure.recompile import Comparison, TurnComparison
 from perdure.session import Session, SessionConfig
 from perdure.working_set import Citation, CompilerConfig, WorkingSet, WorkingSetSpan
 
@@ -43,6 +45,7 @@ __all__ = [
     "CapacityExceeded",
     "Citation",
     "Client",
+    "Comparison",
     "CompilerConfig",
     "CorpusNotFound",
     "CorpusVersionNotFound",
@@ -74,9 +77,11 @@ __all__ = [
     "SessionRolling",
     "SessionSummary",
     "Turn",
+    "TurnComparison",
     "Unavailable",
     "WorkingSet",
     "WorkingSetCorrupted",
+    "WorkingSetDiff",
     "WorkingSetSpan",
 ]
 

@@ -97,5 +97,5 @@ class Comparison(Result):
 
 
 def recompile_workflow_id(tenant: str, session_id: str, request_id: str) -> str:
-    """One runs at a time for a request id, and its answer is that of the first."""
-    return f"recompile:{tenant}:{session_id}:{request_id}"
+    """One runs at a time for a request id, and its answer is that of the first. No id holds a slash."""
+    return f"recompile:{tenant}:{session_id}/{request_id}"

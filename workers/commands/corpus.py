@@ -102,19 +102,22 @@ def list_(output: Output = Format.TEXT) -> None:
 
 @corpus.command("show")
 def show_(name: Name, output: Output = Format.TEXT) -> None:
-    """Show a corpus and its artifacts."""
+    """Show a corpus, the versions of it that are kept, and its artifacts."""
 
-    async def work(settings: Settings) -> tuple[Corpus, list[Artifact]]:
+    async def work(settings: Settings) -> tuple[Corpus, list[Artifact], list[int]]:
         async with _store(settings) as store:
             held = await store.get_corpus(settings.tenant, name)
             artifacts: list[Artifact] = []
             while page := await store.list_artifacts(settings.tenant, name, artifacts[-1].path if artifacts else ""):
                 artifacts += page
-            return held, artifacts
+            kept = [item.version for item in await store.versions(settings.tenant, name)]
+            return held, artifacts, kept
 
-    held, artifacts = _run(work)
-    data = {**held.model_dump(mode="json"), "documents": artifacts}
+    held, artifacts, kept = _run(work)
+    data = {**held.model_dump(mode="json"), "versions_kept": kept, "documents": artifacts}
     show(data, output, lambda: _documents(held, artifacts))
+    if output is Format.TEXT and kept:
+        progress(f"Versions kept, for `--as-of`: {kept[0]} to {kept[-1]}.")
 
 
 def _run(work: Callable[[Settings], Awaitable[T]]) -> T:
