@@ -48,7 +48,7 @@ async def test_verification_is_exit_code_0_only_if_every_hash_is_the_same(cli: C
     assert "2 same" in out
     assert [t["message_id"] for t in (await cli.data("verify", "s", "--message", "m1"))["turns"]] == ["m1"]
     code, out, err = await cli("verify", "s", "--message", "m9")
-    assert (code, out) == (1, "")
+    assert (code, out) == (2, "")
     assert "no user message 'm9'" in err
 
 
