@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select, update
+from temporalio.testing import ActivityEnvironment
 from temporalio.worker import Worker
 
 from activities import past
 from activities.compiler import WorkingSetCompiler
 from activities.corpus import CorpusActivities
+from activities.ingest import Step, Target, Upload
 from activities.ingest_folder import ingest_folder, reindex
 from activities.spans import Span
 from activities.stores.corpus_tables import corpus_versions, spans
@@ -191,3 +193,20 @@ async def test_whoever_cannot_wait_for_the_index_gets_full_text_of_that_version(
 
     assert await eventually(whole)
     assert past.VERSIONS_INDEXED > 1
+
+
+async def test_what_an_ingest_has_not_published_yet_takes_no_place(corpora: Corpora, folder: Path) -> None:
+    await corpora.ingest(folder)
+    near = [(f"fruit/{n}.txt", f"Fruit is in the basket, {n} of it.\n") for n in range(20)]
+    await corpora.store.stage(corpora.tenant, "docs", "upload", 0, near)
+    activities = CorpusActivities(corpora.store, corpora.index, corpora.embedder)
+    upload, environment = Upload(tenant=corpora.tenant, corpus="docs", upload_id="upload"), ActivityEnvironment()
+    begun = await environment.run(activities.begin_ingest, upload)
+    step = Step(upload=upload, version=begun.version, after=-1)
+    while not (stepped := await environment.run(activities.ingest_files, step)).done:
+        step = step.model_copy(update={"after": stepped.after})
+    await environment.run(activities.index_spans, Target(tenant=corpora.tenant, corpus="docs", fresh="unused"))
+    found = await corpora.compile(QUESTION, config=CompilerConfig(semantic_k=3, lexical_k=1), explain=True)
+    assert found.explain is not None
+    assert (len(found.explain["stages"]["semantic"]), found.manifest["corpus_version"]) == (3, 1)
+    assert "of it" not in found.text
