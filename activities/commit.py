@@ -81,13 +81,34 @@ class Opened(_Wire):
 
 
 class Compile(_Wire):
-    """Compile a working set for the message of event `sequence`. `wanted`: the caller asked for the text."""
+    """Compile a working set for the message of event `sequence`. `wanted`: the caller asked for the text.
+
+    `search_query` is what is looked for, where that is more than the message.
+    """
 
     sequence: int
     query: str
+    search_query: str | None = None
     config: CompilerConfig
     explain: bool = False
     wanted: bool = True
+
+
+class DryRun(_Wire):
+    """Compile a working set for `query`, and store nothing."""
+
+    tenant: str
+    corpus: str
+    query: str
+    search_query: str | None = None
+    config: CompilerConfig
+    explain: bool = False
+
+
+class Compiled(_Wire):
+    """What a dry run gave."""
+
+    working_set: Deflated
 
 
 class SessionFields(TypedDict, total=False):

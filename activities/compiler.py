@@ -11,7 +11,8 @@ from activities.breaker import Breaker
 from activities.explain import Explain
 from activities.fusion import RANK_CONSTANT, by_score, diversify, fuse
 from activities.packing import SEPARATOR, Packed, pack
-from activities.ports import CorpusReader, Embedder, SpanIndex
+from activities.past import PastVersions
+from activities.ports import CorpusVersions, Embedder, SpanIndex
 from activities.retrieval import Found, Retrieval
 from activities.spans import CorpusState
 from perdure.errors import CorpusNotFound
@@ -29,7 +30,7 @@ class WorkingSetCompiler:
 
     def __init__(
         self,
-        corpora: CorpusReader,
+        corpora: CorpusVersions,
         index: SpanIndex | None,
         embedder: Embedder,
         *,
@@ -39,23 +40,40 @@ class WorkingSetCompiler:
         self._corpora = corpora
         self._index = index
         self._embedder = embedder
+        self._past = PastVersions(corpora, index, embedder.id)
         self._retrieval = Retrieval(corpora, index, embedder, breaker or Breaker(), cached_spans)
         self._program_version = _program_version()
 
+    async def close(self) -> None:
+        """Give up what goes on in the background."""
+        await self._past.close()
+
+    async def prepare(self, *, tenant: str, corpus: str, version: int) -> None:
+        state = await self._state(tenant, corpus)
+        await self._past.state(tenant, corpus, state, version, None)
+
     async def compile(
-        self, *, tenant: str, corpus: str, query: str, config: CompilerConfig, explain: bool = False
+        self,
+        *,
+        tenant: str,
+        corpus: str,
+        query: str,
+        config: CompilerConfig,
+        search_query: str | None = None,
+        explain: bool = False,
     ) -> WorkingSet:
-        log = Explain(query)
-        async with self._retrieval.embedding(query, log) as vector:  # while Postgres tells which version there is
-            state = await self._corpora.state(tenant, corpus)
-            if state is None:
-                raise CorpusNotFound(f"Corpus not found: {corpus}", corpus=corpus)
+        searched = query if search_query is None else search_query
+        log = Explain(searched)
+        async with self._retrieval.embedding(searched, log) as vector:  # while Postgres tells which version there is
+            state = await self._state(tenant, corpus)
+            if config.as_of is not None:
+                state = await self._past.state(tenant, corpus, state, config.as_of, config.retrieval_timeout)
             found = Found([], [])
             if state.version > 0 and config.token_budget > 0:
-                found = await self._retrieval.find(tenant, corpus, state, query, vector, config, log)
+                found = await self._retrieval.find(tenant, corpus, state, searched, vector, config, log)
         packed, scores = choose(found, config, log)
         with log.timed("build_context"):
-            manifest = self._manifest(corpus, state, query, config, found, packed)
+            manifest = self._manifest(corpus, state, query, search_query, config, found, packed)
             spans, citations = _cited(packed, scores)
             digest = context_hash(packed.text)
         return WorkingSet(
@@ -72,8 +90,21 @@ class WorkingSetCompiler:
             explain=log.report(config) if explain else None,
         )
 
+    async def _state(self, tenant: str, corpus: str) -> CorpusState:
+        state = await self._corpora.state(tenant, corpus)
+        if state is None:
+            raise CorpusNotFound(f"Corpus not found: {corpus}", corpus=corpus)
+        return state
+
     def _manifest(
-        self, corpus: str, state: CorpusState, query: str, config: CompilerConfig, found: Found, packed: Packed
+        self,
+        corpus: str,
+        state: CorpusState,
+        query: str,
+        search_query: str | None,
+        config: CompilerConfig,
+        found: Found,
+        packed: Packed,
     ) -> dict[str, Any]:
         by_index = found.degraded is None and self._index is not None
         return {
@@ -96,6 +127,7 @@ class WorkingSetCompiler:
             },
             "config": config.model_dump(mode="json"),
             "config_hash": hashlib.sha256(config.model_dump_json().encode()).hexdigest(),
+            "search_query": search_query,
             "query_hash": hashlib.sha256(query.encode()).hexdigest(),
             "omitted": [span.span_id for span in packed.omitted],
         }

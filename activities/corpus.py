@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from uuid import UUID
 
 from temporalio import activity
@@ -20,6 +21,7 @@ from activities.ingest import (
     TIDY,
     Begun,
     Publish,
+    Published,
     Rebuilt,
     Step,
     Stepped,
@@ -34,6 +36,8 @@ from perdure.wire import refusal
 
 STEP_SPANS = 128
 """Spans after which a step ends: some seconds of embedding, so that progress is seen and little is done again."""
+RETENTION = timedelta(days=7)
+"""How long a version can be read after the next one is published, where the settings say nothing else."""
 _FILES_AT_ONCE = 32
 _TEXTS_AT_ONCE = 8
 _INDEX_AT_ONCE = 256
@@ -51,11 +55,13 @@ class CorpusActivities:
         *,
         chunking: str = DEFAULT_CHUNKING,
         embed_at_once: int = 2,
+        retention: timedelta = RETENTION,
     ) -> None:
         self._store = store
         self._index = index
         self._embedder = embedder
         self._chunking = chunking
+        self._retention = retention
         self._embedding = asyncio.Semaphore(embed_at_once)
 
     def all(self) -> list[Callable[..., Awaitable[object]]]:
@@ -128,14 +134,17 @@ class CorpusActivities:
         return True
 
     @activity.defn(name=PUBLISH)
-    async def publish_version(self, publish: Publish) -> int:
-        """Let readers see what was stored, whole; the version they see now."""
+    async def publish_version(self, publish: Publish) -> Published:
+        """Let readers see what was stored, whole."""
         upload = publish.upload
-        return await self._store.publish(upload.tenant, upload.corpus, publish.version, upload.upload_id)
+        version, removed = await self._store.publish(
+            upload.tenant, upload.corpus, publish.version, upload.upload_id, prune=publish.prune
+        )
+        return Published(version=version, removed=removed)
 
     @activity.defn(name=TIDY)
     async def tidy_index(self, target: Target) -> None:
-        """Take spans that nobody sees any more out of the index, then out of Postgres."""
+        """Take what the newest version lacks out of its index, and out of Postgres what no version has that is kept."""
         tenant, corpus = target.tenant, target.corpus
         if self._index is not None:
             index = await self._store.index_name(tenant, corpus, target.fresh)
@@ -143,7 +152,9 @@ class CorpusActivities:
                 activity.heartbeat()
                 await self._index.remove(index, span_ids)
                 await self._store.mark_removed(tenant, corpus, span_ids)
-        await self._store.purge(tenant, corpus)
+        oldest = await self._store.oldest_kept(tenant, corpus, self._retention)
+        await self._drop_indexes(tenant, corpus, oldest)
+        await self._store.purge(tenant, corpus, oldest)
 
     @activity.defn(name=REBUILD)
     async def rebuild_index(self, target: Target) -> Rebuilt:
@@ -162,10 +173,18 @@ class CorpusActivities:
             await self._index.put(target.fresh, spans)
             after, put = spans[-1].span_id, put + len(spans)
             activity.heartbeat(after, put)
+        await self._drop_indexes(tenant, corpus, None)  # made anew, too, when they are asked for
         version = await self._store.switch_index(tenant, corpus, target.fresh)
         if old != target.fresh:
             await self._index.drop(old)
         return Rebuilt(version=version, spans=put)
+
+    async def _drop_indexes(self, tenant: str, corpus: str, before: int | None) -> None:
+        """Drop the indexes that versions before `before` have of their own."""
+        if self._index is not None:
+            for index in await self._store.version_indexes(tenant, corpus, before):
+                activity.heartbeat()
+                await self._index.drop(index)
 
     async def _spans_of(self, upload: Upload, file: StagedFile) -> Sequence[Span]:
         """The file's spans; the vector of one that the corpus has already is left empty."""

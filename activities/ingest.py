@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 BEGIN = "begin_ingest"
 FILES = "ingest_files"
@@ -51,10 +51,23 @@ class Stepped(_Payload):
 
 
 class Publish(_Payload):
-    """Let readers see `version`."""
+    """Let readers see `version`; with `prune`, without the artifacts that the upload does not name."""
 
     upload: Upload
     version: int
+    prune: bool = False
+
+
+class Published(_Payload):
+    """The version that readers see now, and how many artifacts it was pruned of."""
+
+    version: int
+    removed: int = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare(cls, value: object) -> object:
+        return {"version": value} if isinstance(value, int) else value  # all that it was in older histories
 
 
 class Rebuilt(_Payload):

@@ -46,16 +46,21 @@ async def ingest_folder(
     task_queue: str = TASK_QUEUE,
     max_file_bytes: int = MAX_FILE_BYTES,
     exclude: Sequence[str] = (),
+    prune: bool = False,
     on_progress: OnProgress = lambda _: None,
 ) -> IngestReport:
     """Ingest `folder` into `corpus`, and answer once readers see the new version.
+
+    With `prune`, the folder is all that the corpus holds from then on: documents whose files are gone, or are passed
+    over now, are not in the new version. Files that cannot be read leave theirs as they are.
 
     Cancelling it leaves the workflow running. Another ingest of the same corpus is waited for first, and watched. The
     report's phase is `index_behind` when the span index could not be reached: the workflow goes on until it can.
 
     Raises:
         FileNotFoundError: there is no such folder.
-        InvalidRequest: the names are no ids, no file can be ingested, or the corpus was made with another embedder.
+        InvalidRequest: the names are no ids, no file can be ingested, the corpus was made with another embedder, or a
+            single file is to prune it.
         PerdureError: the ingest failed.
     """
     workflow_id = ingest_workflow_id(tenant, corpus)
@@ -68,13 +73,17 @@ async def ingest_folder(
         refused = [entry for entry in batch if isinstance(entry, FailedFile)]
         if files:
             await store.stage(tenant, corpus, upload_id, staged, files)
+        if refused and prune:
+            await store.stage_left_out(tenant, corpus, upload_id, failed, [entry.path for entry in refused])
         staged, failed = staged + len(files), failed + len(refused)
         failures = [*failures, *refused][:MAX_FAILURES]
         on_progress(IngestReport(files=staged + failed, failed=failed, failures=failures))
     if not staged:
         raise _nothing_in(folder, failed, failures)
+    if prune:
+        _check_folder(folder)
     report = IngestReport(files=staged + failed, failed=failed, failures=failures)
-    request = Ingest(tenant=tenant, corpus=corpus, upload_id=upload_id, report=report)
+    request = Ingest(tenant=tenant, corpus=corpus, upload_id=upload_id, prune=prune, report=report)
     return await follow(await _start(client, workflow_id, task_queue, request, on_progress), on_progress)
 
 
@@ -166,6 +175,15 @@ def _nothing_in(folder: Path, failed: int, failures: Sequence[FailedFile]) -> In
         "with text files in UTF-8, or one such file.",
         errors=[],
     )
+
+
+def _check_folder(folder: Path) -> None:
+    if folder.is_file():
+        raise InvalidRequest(
+            f"{folder} is a single file: to prune would remove every other document of the corpus. Give the folder "
+            "that holds them all, or leave `prune` out.",
+            errors=[],
+        )
 
 
 def _batch(entries: Iterator[tuple[str, str] | FailedFile]) -> list[tuple[str, str] | FailedFile]:

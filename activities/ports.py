@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Protocol
 
 from activities.commit import Answered, Commit, Committed, Open, Opened, ReadAnswer
 from activities.ingest_batch import CutFile, StagedFile
-from activities.spans import CorpusState, EmbedderId, Hit, Span
+from activities.spans import CorpusState, EmbedderId, Hit, KeptVersion, Span
 from perdure.events import Event
 from perdure.working_set import CompilerConfig, WorkingSet
 
@@ -16,14 +17,22 @@ class Compiler(Protocol):
     """Compiles working sets."""
 
     async def compile(
-        self, *, tenant: str, corpus: str, query: str, config: CompilerConfig, explain: bool = False
+        self,
+        *,
+        tenant: str,
+        corpus: str,
+        query: str,
+        config: CompilerConfig,
+        search_query: str | None = None,
+        explain: bool = False,
     ) -> WorkingSet:
-        """The working set of `query` over `corpus`.
+        """The working set of `query` over `corpus`; `search_query`, if given, is what is looked for in its place.
 
         An index that is down or late gives a set that says `degraded`, not an error.
 
         Raises:
             CorpusNotFound: the tenant has no such corpus.
+            CorpusVersionNotFound: it does not keep the version `config.as_of`.
         """
         ...
 
@@ -143,13 +152,36 @@ class CorpusReader(Protocol):
         ...
 
 
-class CorpusStore(CorpusReader, Protocol):
+class CorpusVersions(CorpusReader, Protocol):
+    """What the compiler needs of versions before the newest."""
+
+    async def versions(self, tenant: str, corpus: str) -> list[KeptVersion]:
+        """The versions that are kept, ascending; the newest is the last."""
+        ...
+
+    async def visible(self, tenant: str, corpus: str, version: int, after: str, limit: int) -> list[Span]:
+        """All spans of the version by id, of those over `after`."""
+        ...
+
+    async def hold_index(self, tenant: str, corpus: str, version: int, index: str, at_most: int) -> list[str]:
+        """The version has the index `index` from now on; the indexes that no version has any more, to be dropped.
+
+        Of a corpus's versions, `at_most` have one: the latest made. `index` itself is answered if its version is gone.
+        """
+        ...
+
+
+class CorpusStore(CorpusVersions, Protocol):
     """Where ingest writes. One call is one transaction; each may be repeated with the same arguments."""
 
     async def stage(
         self, tenant: str, corpus: str, upload_id: str, first: int, files: Sequence[tuple[str, str]]
     ) -> None:
         """Keep `(path, content)` for an ingest, numbered from `first`."""
+        ...
+
+    async def stage_left_out(self, tenant: str, corpus: str, upload_id: str, first: int, paths: Sequence[str]) -> None:
+        """Note files that are there but cannot be ingested, so that pruning does not take them for gone."""
         ...
 
     async def begin(
@@ -176,8 +208,14 @@ class CorpusStore(CorpusReader, Protocol):
         """Store the file as of `version`, which nobody sees before `publish`. Spans that are held need no vector."""
         ...
 
-    async def publish(self, tenant: str, corpus: str, version: int, upload_id: str) -> int:
-        """Let readers see `version` if it changed anything, and drop the upload; the version they see now."""
+    async def publish(
+        self, tenant: str, corpus: str, version: int, upload_id: str, *, prune: bool = False
+    ) -> tuple[int, int]:
+        """Let readers see `version` if it changed anything, and drop the upload.
+
+        With `prune`, artifacts whose paths the upload does not name are not in the version. Answers the version that
+        readers see now, and how many artifacts it was pruned of.
+        """
         ...
 
     async def index_name(self, tenant: str, corpus: str, fresh: str) -> str:
@@ -216,6 +254,14 @@ class CorpusStore(CorpusReader, Protocol):
         """The index holds these no more."""
         ...
 
-    async def purge(self, tenant: str, corpus: str) -> None:
-        """Delete spans that the version before the present one lacked already."""
+    async def oldest_kept(self, tenant: str, corpus: str, retention: timedelta) -> int:
+        """The oldest version to keep: readers saw it within `retention`, or it is the newest or the one before."""
+        ...
+
+    async def version_indexes(self, tenant: str, corpus: str, before: int | None = None) -> list[str]:
+        """The indexes that single versions have, of those under `before`."""
+        ...
+
+    async def purge(self, tenant: str, corpus: str, oldest: int) -> None:
+        """Delete versions before `oldest`, and spans that none of the others has."""
         ...

@@ -21,6 +21,9 @@ MAX_TERMS = 64
 """Different words of a query that the lexical leg looks for: the first ones."""
 _OVER_FETCH = 10
 """Hits asked for beyond k, so that a tie at the edge is broken by our order and not by the index's."""
+WIDER = 10
+"""Times as many hits are asked for, once, when spans of other versions left a leg short: while an ingest works, the
+index holds what is not published yet, and for a moment what is published no more."""
 _LEXICAL_DIGITS = 3
 
 
@@ -95,6 +98,10 @@ class Retrieval:
         if degraded is None:
             try:
                 vector, near, matching = await self._ask(state, embedding, terms, config, log)
+                held = await self._held(tenant, corpus, state, near, matching)
+                if _crowded(near, held, config.semantic_k) or _crowded(matching, held, config.lexical_k):
+                    vector, near, matching = await self._ask(state, embedding, terms, config, log, times=WIDER)
+                    held = await self._held(tenant, corpus, state, near, matching)
             except EmbedderFailed as error:
                 degraded = str(error)
             except (IndexUnavailable, TimeoutError) as error:
@@ -104,7 +111,6 @@ class Retrieval:
                 )
             else:
                 self._breaker.succeeded()
-                held = await self._spans.get(tenant, corpus, state.version, (hit.span_id for hit in (*near, *matching)))
                 # The index's own scores differ in their last bits from one build of it to the next: compute them here.
                 exact = [held[hit.span_id] for hit in near if hit.span_id in held]
                 scores = similarities(vector, [span.vector for span in exact])
@@ -114,6 +120,11 @@ class Retrieval:
             matching = await self._corpora.search_text(tenant, corpus, state.version, terms, config.lexical_k)
             held = await self._spans.get(tenant, corpus, state.version, (hit.span_id for hit in matching))
         return Found([], ordered(_scored(matching, held), config.lexical_k), degraded)
+
+    async def _held(
+        self, tenant: str, corpus: str, state: CorpusState, near: list[Hit], matching: list[Hit]
+    ) -> dict[str, Span]:
+        return await self._spans.get(tenant, corpus, state.version, (hit.span_id for hit in (*near, *matching)))
 
     def _refusal(self, state: CorpusState) -> str | None:
         if self._index is None:
@@ -127,7 +138,13 @@ class Retrieval:
         return None
 
     async def _ask(
-        self, state: CorpusState, embedding: Awaitable[bytes], terms: list[str], config: CompilerConfig, log: Explain
+        self,
+        state: CorpusState,
+        embedding: Awaitable[bytes],
+        terms: list[str],
+        config: CompilerConfig,
+        log: Explain,
+        times: int = 1,
     ) -> tuple[bytes, list[Hit], list[Hit]]:
         assert self._index is not None
         assert state.index is not None
@@ -139,14 +156,14 @@ class Retrieval:
                 return []
             with log.timed("lexical_search"):
                 async with asyncio.timeout(limit):
-                    return await index.search_text(name, terms, config.lexical_k + _OVER_FETCH)
+                    return await index.search_text(name, terms, times * config.lexical_k + _OVER_FETCH)
 
         matching = asyncio.create_task(match())  # while the query is embedded, which is not the index's time
         try:
             vector = await embedding
             with log.timed("semantic_search"):
                 async with asyncio.timeout(limit):
-                    near = await index.search_vector(name, vector, config.semantic_k + _OVER_FETCH)
+                    near = await index.search_vector(name, vector, times * config.semantic_k + _OVER_FETCH)
             return vector, near, await matching
         finally:
             if not matching.done():
@@ -161,6 +178,11 @@ class Retrieval:
             raise EmbedderFailed(f"The embedder failed: {error}") from error
         log.embedding(vector)
         return vector
+
+
+def _crowded(hits: list[Hit], held: dict[str, Span], k: int) -> bool:
+    """Whether hits that the version lacks took the places of some that it may have."""
+    return len(hits) > k and sum(hit.span_id in held for hit in hits) < k
 
 
 def _scored(hits: list[Hit], held: dict[str, Span]) -> list[Scored]:

@@ -12,7 +12,9 @@ from activities.commit import (
     Commit,
     Committed,
     Compile,
+    Compiled,
     Completion,
+    DryRun,
     Open,
     Opened,
     ReadAnswer,
@@ -22,7 +24,7 @@ from activities.commit import (
 )
 from activities.ports import Compiler, SessionStore, Tokenizer
 from perdure.contract import MessagePage, Replay
-from perdure.errors import PerdureError
+from perdure.errors import PayloadTooLarge, PerdureError
 from perdure.events import MessageAdded
 from perdure.history import line_of
 from perdure.reader import Reader
@@ -53,6 +55,10 @@ ANSWER_CHARACTERS = 800_000
 """Of a working set that an answer carries; a payload holds 2 MB at most."""
 
 
+ANSWER_BYTES = 1536 * 1024
+"""Of the JSON of a dry run's answer, which is nowhere stored."""
+
+
 class SessionActivities:
     """The session's way to Postgres and to the compiler."""
 
@@ -69,6 +75,7 @@ class SessionActivities:
             self.read_answer,
             self.read_messages,
             self.read_replay,
+            self.compile_working_set,
             *(self._commit_named(name) for name in COMMITS),
         ]
 
@@ -94,6 +101,21 @@ class SessionActivities:
     async def read_replay(self, request: ReadPage) -> Replay:
         try:
             return await self._reader.read_replay(request.tenant, request.session_id, request.page, PAGE_BYTES)
+        except PerdureError as error:
+            raise refusal(error) from None
+
+    @activity.defn
+    async def compile_working_set(self, request: DryRun) -> Compiled:
+        try:
+            working_set = await self._compiler.compile(
+                tenant=request.tenant,
+                corpus=request.corpus,
+                query=request.query,
+                config=request.config,
+                search_query=request.search_query,
+                explain=request.explain,
+            )
+            return Compiled(working_set=deflated(_answerable(working_set)))
         except PerdureError as error:
             raise refusal(error) from None
 
@@ -139,6 +161,7 @@ class SessionActivities:
                 corpus=request.corpus,
                 query=item.query,
                 config=item.config,
+                search_query=item.search_query,
                 explain=item.explain,
             )
         except PerdureError as error:
@@ -156,6 +179,25 @@ class SessionActivities:
 def _fits(working_set: WorkingSet) -> bool:
     """Whether a payload can take it beside its message. If not it is stored all the same, and read by `replay`."""
     return len(working_set.text) + len(working_set.query) <= ANSWER_CHARACTERS
+
+
+def _answerable(working_set: WorkingSet) -> bytes:
+    """Its JSON, which an answer can carry.
+
+    Raises:
+        PayloadTooLarge: with its explanation it is too large.
+    """
+    body = working_set.model_dump_json().encode()
+    size = len(body)
+    if size > ANSWER_BYTES:
+        raise PayloadTooLarge(
+            f"The working set has {size} bytes of JSON; an answer carries {ANSWER_BYTES}. Ask for it without "
+            "`explain`, or with a smaller `token_budget`, `semantic_k` or `lexical_k`.",
+            field="working_set",
+            size_bytes=size,
+            limit_bytes=ANSWER_BYTES,
+        )
+    return body
 
 
 def reference(working_set: WorkingSet) -> WorkingSetRef:

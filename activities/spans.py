@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID, uuid5
 
@@ -65,6 +66,14 @@ class CorpusState:
     chunking: str
     index: str | None
     indexed_version: int
+
+
+class KeptVersion(NamedTuple):
+    """A version that can still be read. `index_name` is that of an index of it alone, if it was asked for."""
+
+    version: int
+    published_at: datetime
+    index_name: str | None
 
 
 def artifact_id(tenant: str, corpus: str, path: str) -> str:

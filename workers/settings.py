@@ -76,6 +76,13 @@ class Settings(BaseSettings):
         timedelta(seconds=10), description="What a worker's running activities get on SIGTERM."
     )
 
+    corpus_retention: timedelta = Field(
+        timedelta(days=7),
+        ge=timedelta(0),
+        description="How long a version of a corpus can be read (`as_of`) after the next one is published. The one "
+        "before the newest is always kept; ingests clear away the rest.",
+    )
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
     log_format: Literal["json", "text"] = Field("json", description="On stderr: one JSON object a line, or plain text.")
 

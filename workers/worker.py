@@ -21,6 +21,7 @@ from activities.compiler import WorkingSetCompiler
 from activities.corpus import CorpusActivities
 from activities.embedder import MiniLm
 from activities.purge import PurgeActivities
+from activities.recompile import RecompileActivities
 from activities.session import SessionActivities
 from activities.stores.corpus_store import PostgresCorpusStore
 from activities.stores.engine import engine_of
@@ -32,6 +33,7 @@ from workers.runner import RESTRICTIONS, SessionRunner
 from workers.settings import Settings, connect_temporal
 from workflows.ingest import IngestCorpus
 from workflows.purge import PurgeSession
+from workflows.recompile import RecompileSession
 from workflows.session import SessionWorkflow
 
 if TYPE_CHECKING:
@@ -53,14 +55,17 @@ async def running_worker(settings: Settings, client: Client) -> AsyncIterator[Wo
             resources.push_async_callback(index.close)
         corpora = PostgresCorpusStore(engine)
         compiler = WorkingSetCompiler(corpora, index, embedder)
-        sessions = SessionActivities(PostgresSessionStore(engine), PostgresReader(engine), compiler, count)
+        resources.push_async_callback(compiler.close)
+        reader = PostgresReader(engine)
+        sessions = SessionActivities(PostgresSessionStore(engine), reader, compiler, count)
         worker = Worker(
             client,
             task_queue=settings.task_queue,
-            workflows=[SessionWorkflow, PurgeSession, IngestCorpus],
+            workflows=[SessionWorkflow, PurgeSession, IngestCorpus, RecompileSession],
             activities=[
                 *sessions.all(),
-                *CorpusActivities(corpora, index, embedder).all(),
+                *CorpusActivities(corpora, index, embedder, retention=settings.corpus_retention).all(),
+                *RecompileActivities(reader, compiler).all(),
                 PurgeActivities(client).purge_runs,
             ],
             workflow_runner=SessionRunner(RESTRICTIONS),

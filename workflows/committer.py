@@ -30,6 +30,7 @@ with workflow.unsafe.imports_passed_through():
     from perdure.events import Event, MessageAdded
     from perdure.message import text_of
     from perdure.session import Session, SessionConfig
+    from perdure.thread_query import searched
     from perdure.wire import refusal
     from workflows.core.command import Command, Expire, RecordError
     from workflows.core.decide import compiler_config, conflict, decide, receipt_of
@@ -134,7 +135,7 @@ class Committer:
             return
         events = [event for _, made in drafts for event in made]
         config = state.session.config
-        compiles = [item for entry, made in drafts for item in _compiles(config, entry.command, made)]
+        compiles = [item for entry, made in drafts for item in _compiles(config, entry.command, made, state)]
         result = await workflow.execute_local_activity(
             _activity_name([entry.command for entry, _ in drafts]),
             Commit(
@@ -242,16 +243,22 @@ class Committer:
         self.state = state
 
 
-def _compiles(config: SessionConfig, command: Command | Expire | RecordError, made: list[Event]) -> list[Compile]:
+def _compiles(
+    session: SessionConfig, command: Command | Expire | RecordError, made: list[Event], after: SessionState
+) -> list[Compile]:
     if not isinstance(command, Command) or not isinstance(command.body, AddUserMessage):
         return []
-    if config.corpus is None:
+    if session.corpus is None:
         return []
+    config = compiler_config(session, command.body.retrieval)
     return [
         Compile(
             sequence=event.sequence,
             query=text_of(event.data.message.content),
-            config=compiler_config(config, command.body.retrieval),
+            search_query=searched(
+                config, text_of(event.data.message.content), event.data.message.parent_message_id, after.messages
+            ),
+            config=config,
             explain=command.body.explain,
             wanted=command.body.return_working_set and command.name == Handlers.ADD_USER_MESSAGE,
         )

@@ -19,6 +19,7 @@ with workflow.unsafe.imports_passed_through():
         TIDY,
         Begun,
         Publish,
+        Published,
         Rebuilt,
         Step,
         Stepped,
@@ -88,7 +89,9 @@ class IngestCorpus:
         await self._do(TIDY, self._target(), type(None))
 
     async def _publish(self, upload: Upload, version: int) -> None:
-        self._note(version=await self._do(PUBLISH, Publish(upload=upload, version=version), int))
+        publish = Publish(upload=upload, version=version, prune=self._request.prune)
+        published: Published = await self._do(PUBLISH, publish, Published)
+        self._note(version=published.version, removed=published.removed)
 
     async def _rebuild(self) -> None:
         self._note(phase="indexing")

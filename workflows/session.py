@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -12,7 +13,7 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.commit import Deflated, ReadPage, inflated
+    from activities.commit import Compiled, Deflated, DryRun, ReadPage, inflated
     from activities.tokens import count as count_tokens
     from perdure.base import Request, parse
     from perdure.contract import (
@@ -22,6 +23,7 @@ with workflow.unsafe.imports_passed_through():
         AddMessage,
         AddMessages,
         AddUserMessage,
+        CompileQuery,
         GetHistory,
         Handlers,
         History,
@@ -43,6 +45,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.committer import RETRY, Outcome
     from workflows.core.command import Command, RecordError, command_of
     from workflows.core.decide import decide, receipt_of
+    from workflows.core.dry_run import dry_run
     from workflows.input import NOTHING, json_of
     from workflows.life import HARD_LIMIT, Life
 
@@ -96,19 +99,23 @@ class SessionWorkflow(Life):
     def _validate(self, name: str, model: type[R], raw: RawValue) -> None:
         """Refuse, before anything is in the history, what the state already shows to be refused."""
         try:
-            _check_size(raw)
-            body = parse(model, json_of(raw))
-            if self._refused is not None:
-                raise self._refused
+            body = self._admit(model, raw)
             if self._committer is None:
                 return
-            if self._used(HARD_LIMIT):
-                raise SessionRolling("The session is changing runs. Send again in a moment, with the same key.")
             command = _command(name, body)
             if receipt_of(self._state, command) is None:
                 decide(self._state, command)
         except PerdureError as error:
             raise refusal(error) from None  # a cause would carry the whole message along
+
+    def _admit(self, model: type[R], raw: RawValue) -> R:
+        _check_size(raw)
+        body = parse(model, json_of(raw))
+        if self._refused is not None:
+            raise self._refused
+        if self._committer is not None and self._used(HARD_LIMIT):
+            raise SessionRolling("The session is changing runs. Send again in a moment, with the same key.")
+        return body
 
     async def _add_message(self, name: str, model: type[R], raw: RawValue) -> RawValue:
         outcome = await self._execute(name, model, raw)
@@ -200,25 +207,45 @@ class SessionWorkflow(Life):
     async def read_replay(self, raw: RawValue = NOTHING) -> Replay:
         return await self._read(Handlers.READ_REPLAY, raw, Replay)
 
-    async def _read(self, name: str, raw: RawValue, answer: type[A]) -> A:
+    @workflow.update(name=Handlers.COMPILE, description="Compile a working set for a query; nothing is added.")
+    async def compile_query(self, raw: RawValue = NOTHING) -> RawValue:
+        def request() -> DryRun:
+            return dry_run(self._state, parse(CompileQuery, json_of(raw)))
+
+        compiled = await self._ask("compile_working_set", request, Compiled)
+        return _payload(b'{"working_set":%b}' % inflated(compiled.working_set))
+
+    @compile_query.validator
+    def _validate_compile_query(self, raw: RawValue = NOTHING) -> None:
         try:
-            page = parse(ReadMessages, json_of(raw))
-            await self._opened()
+            body = self._admit(CompileQuery, raw)
+            if self._committer is not None:
+                dry_run(self._state, body)
+        except PerdureError as error:
+            raise refusal(error) from None  # a cause would carry the whole query along
+
+    async def _read(self, name: str, raw: RawValue, answer: type[A]) -> A:
+        def request() -> ReadPage:
             session = self._state.session
+            page = parse(ReadMessages, json_of(raw))
             if session.status == "deleted":
                 raise SessionDeleted(session_id=session.session_id)
+            return ReadPage(tenant=session.tenant, session_id=session.session_id, page=page)
+
+        return await self._ask(name, request, answer)
+
+    async def _ask(self, name: str, request: Callable[[], object], answer: type[A]) -> A:
+        """What an activity that changes nothing answers to `request`, made once the session is open."""
+        try:
+            await self._opened()
             result: A = await workflow.execute_local_activity(
-                name,
-                ReadPage(tenant=session.tenant, session_id=session.session_id, page=page),
-                result_type=answer,
-                schedule_to_close_timeout=READ_DEADLINE,
-                retry_policy=RETRY,
+                name, request(), result_type=answer, schedule_to_close_timeout=READ_DEADLINE, retry_policy=RETRY
             )
             return result
         except PerdureError as error:
             raise refusal(error) from None  # a cause would carry the whole message along
         except ActivityError as error:
-            raise refusal(Unavailable(f"Postgres gave no page in {READ_DEADLINE.seconds} s. Ask again.")) from error
+            raise refusal(Unavailable(f"No answer to {name} in {READ_DEADLINE.seconds} s. Ask again.")) from error
 
     # Signals
 
@@ -297,7 +324,10 @@ def _check_size(raw: RawValue) -> None:
 def _answer(message: Message, working_set: Deflated | None) -> RawValue:
     """A `MessageAnswer`, without reading the working set."""
     body = inflated(working_set) if working_set else b"null"
-    data = b'{"message":%b,"working_set":%b}' % (message.model_dump_json().encode(), body)
+    return _payload(b'{"message":%b,"working_set":%b}' % (message.model_dump_json().encode(), body))
+
+
+def _payload(data: bytes) -> RawValue:
     return RawValue(Payload(metadata={"encoding": b"json/plain"}, data=data))
 
 

@@ -23,19 +23,19 @@ SPAN_COLUMNS = (
     spans.c.token_count,
     spans.c.vector,
 )
-_VISIBLE = and_(
+VISIBLE = and_(
     spans.c.tenant == bindparam("tenant"),
     spans.c.corpus == bindparam("corpus"),
     spans.c.added_in <= bindparam("version"),
     or_(spans.c.removed_in.is_(None), spans.c.removed_in > bindparam("version")),
 )
 _STATE = select(corpora).where(corpora.c.tenant == bindparam("tenant"), corpora.c.corpus == bindparam("corpus"))
-_SPANS = select(*SPAN_COLUMNS).where(_VISIBLE, spans.c.span_id == any_(bindparam("ids", type_=ARRAY(Uuid()))))
+_SPANS = select(*SPAN_COLUMNS).where(VISIBLE, spans.c.span_id == any_(bindparam("ids", type_=ARRAY(Uuid()))))
 _QUERY = func.websearch_to_tsquery("english", bindparam("words"))
 _SCORE = func.round(cast(func.ts_rank(spans.c.search, _QUERY, 1), Numeric), 6)  # 1: divided by 1 + log(length)
 _SEARCH = (
     select(spans.c.span_id, _SCORE)
-    .where(_VISIBLE, spans.c.search.bool_op("@@")(_QUERY))
+    .where(VISIBLE, spans.c.search.bool_op("@@")(_QUERY))
     .order_by(_SCORE.desc(), spans.c.path, spans.c.start_line)
     .limit(bindparam("limit"))
 )

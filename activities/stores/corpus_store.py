@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, FromClause, and_, delete, exists, func, or_, select, update
+from sqlalchemy import and_, delete, exists, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.ingest_batch import Action, CutFile, StagedFile
 from activities.spans import EmbedderId, Span, artifact_id
-from activities.stores.corpus_reader import SPAN_COLUMNS, PostgresCorpusReader, span_of
-from activities.stores.corpus_tables import artifacts, corpora, spans, uploads
+from activities.stores.corpus_reader import SPAN_COLUMNS, span_of
+from activities.stores.corpus_tables import artifacts, corpora, corpus_versions, spans, uploads
+from activities.stores.corpus_tables import is_corpus as _is
+from activities.stores.corpus_versions import PostgresCorpusVersions, is_back
 from activities.stores.tables import tenants
 from perdure.errors import CorpusNotFound, InvalidRequest
 
@@ -23,7 +25,7 @@ _ABANDONED = timedelta(days=1)
 _LIVE = spans.c.removed_in.is_(None)
 
 
-class PostgresCorpusStore(PostgresCorpusReader):
+class PostgresCorpusStore(PostgresCorpusVersions):
     """`activities.ports.CorpusStore` on Postgres. Each call is one transaction and may be repeated."""
 
     async def stage(
@@ -40,6 +42,22 @@ class PostgresCorpusStore(PostgresCorpusReader):
                 "content_hash": hashlib.sha256(content.encode()).hexdigest(),
             }
             for sequence, (path, content) in enumerate(files, first)
+        ]
+        async with self._engine.begin() as connection:
+            await connection.execute(insert(uploads).on_conflict_do_nothing(), rows)
+
+    async def stage_left_out(self, tenant: str, corpus: str, upload_id: str, first: int, paths: Sequence[str]) -> None:
+        rows = [
+            {
+                "tenant": tenant,
+                "corpus": corpus,
+                "upload_id": upload_id,
+                "path": path,
+                "sequence": -2 - number,  # below all that is ingested
+                "content": "",
+                "content_hash": "",
+            }
+            for number, path in enumerate(paths, first)
         ]
         async with self._engine.begin() as connection:
             await connection.execute(insert(uploads).on_conflict_do_nothing(), rows)
@@ -73,7 +91,9 @@ class PostgresCorpusStore(PostgresCorpusReader):
                     embedder=str(used),
                     chunking=row.chunking,
                 )
-            staged = select(func.count()).where(_is(uploads, tenant, corpus), uploads.c.upload_id == upload_id)
+            staged = select(func.count()).where(
+                _is(uploads, tenant, corpus), uploads.c.upload_id == upload_id, uploads.c.sequence >= 0
+            )
             return row.version + 1, (await connection.execute(staged)).scalar_one()
 
     async def staged(
@@ -112,15 +132,30 @@ class PostgresCorpusStore(PostgresCorpusReader):
         async with self._engine.begin() as connection:
             await _replace(connection, tenant, corpus, version, cut)
 
-    async def publish(self, tenant: str, corpus: str, version: int, upload_id: str) -> int:
+    async def publish(
+        self, tenant: str, corpus: str, version: int, upload_id: str, *, prune: bool = False
+    ) -> tuple[int, int]:
         async with self._engine.begin() as connection:
+            pruned = await _prune(connection, tenant, corpus, version, upload_id) if prune else 0
             changed = exists().where(_is(artifacts, tenant, corpus), artifacts.c.changed_in == version)
             live = select(func.count()).where(_is(spans, tenant, corpus), _LIVE).scalar_subquery()
             held = select(func.count()).where(_is(artifacts, tenant, corpus)).scalar_subquery()
             await connection.execute(
                 update(corpora)
-                .where(_is(corpora, tenant, corpus), corpora.c.version == version - 1, changed)
+                .where(
+                    _is(corpora, tenant, corpus), corpora.c.version == version - 1, or_(changed, literal(pruned > 0))
+                )
                 .values(version=version, span_count=live, artifact_count=held, updated_at=func.now())
+            )
+            await connection.execute(
+                insert(corpus_versions)
+                .from_select(
+                    ["tenant", "corpus", "version", "artifacts_removed"],
+                    select(corpora.c.tenant, corpora.c.corpus, corpora.c.version, literal(pruned)).where(
+                        _is(corpora, tenant, corpus), corpora.c.version > 0
+                    ),
+                )
+                .on_conflict_do_nothing()
             )
             await _note_indexed(connection, tenant, corpus)
             await connection.execute(
@@ -129,8 +164,12 @@ class PostgresCorpusStore(PostgresCorpusReader):
                     or_(uploads.c.upload_id == upload_id, uploads.c.created_at < func.now() - _ABANDONED),
                 )
             )
-            now = await connection.execute(select(corpora.c.version).where(_is(corpora, tenant, corpus)))
-            return int(now.scalar_one())
+            now = (await connection.execute(select(corpora.c.version).where(_is(corpora, tenant, corpus)))).scalar_one()
+            made = select(corpus_versions.c.artifacts_removed).where(
+                _is(corpus_versions, tenant, corpus), corpus_versions.c.version == version
+            )
+            # Read back, since the attempt before this one may have pruned.
+            return int(now), int((await connection.execute(made)).scalar_one_or_none() or 0)
 
     async def index_name(self, tenant: str, corpus: str, fresh: str) -> str:
         async with self._engine.begin() as connection:
@@ -175,6 +214,11 @@ class PostgresCorpusStore(PostgresCorpusReader):
         async with self._engine.begin() as connection:
             await connection.execute(update(spans).where(_is(spans, tenant, corpus), _LIVE).values(indexed=True))
             await connection.execute(update(corpora).where(_is(corpora, tenant, corpus)).values(index_name=index))
+            await connection.execute(
+                update(corpus_versions)
+                .where(_is(corpus_versions, tenant, corpus))
+                .values(index_name=None, indexed_at=None)
+            )
             await _note_indexed(connection, tenant, corpus)
             now = await connection.execute(select(corpora.c.version).where(_is(corpora, tenant, corpus)))
             return int(now.scalar_one())
@@ -187,7 +231,7 @@ class PostgresCorpusStore(PostgresCorpusReader):
                 _is(spans, tenant, corpus),
                 spans.c.removed_in <= corpora.c.version,
                 spans.c.indexed,
-                ~_back(tenant, corpus),
+                ~is_back(tenant, corpus),
             )
             .limit(limit)
         )
@@ -202,26 +246,23 @@ class PostgresCorpusStore(PostgresCorpusReader):
                 .values(indexed=False)
             )
 
-    async def purge(self, tenant: str, corpus: str) -> None:
-        version = select(corpora.c.version).where(_is(corpora, tenant, corpus)).scalar_subquery()
-        async with self._engine.begin() as connection:
-            await connection.execute(
-                delete(spans).where(
-                    _is(spans, tenant, corpus),
-                    spans.c.removed_in < version,
-                    or_(~spans.c.indexed, _back(tenant, corpus)),
-                )
-            )
 
-
-def _is(table: FromClause, tenant: str, corpus: str) -> ColumnElement[bool]:
-    return and_(table.c.tenant == tenant, table.c.corpus == corpus)
-
-
-def _back(tenant: str, corpus: str) -> ColumnElement[bool]:
-    """Whether a removed span is in the corpus again, so that the index must keep it."""
-    again = spans.alias()
-    return exists().where(_is(again, tenant, corpus), again.c.span_id == spans.c.span_id, again.c.removed_in.is_(None))
+async def _prune(connection: AsyncConnection, tenant: str, corpus: str, version: int, upload_id: str) -> int:
+    """Remove, as of `version`, the artifacts whose paths the upload does not name; how many. Not once it is published:
+    the upload is gone by then, and would name none.
+    """
+    named = select(uploads.c.path).where(_is(uploads, tenant, corpus), uploads.c.upload_id == upload_id)
+    unpublished = exists().where(_is(corpora, tenant, corpus), corpora.c.version == version - 1)
+    gone = await connection.execute(
+        delete(artifacts)
+        .where(_is(artifacts, tenant, corpus), artifacts.c.path.not_in(named), unpublished, exists(named))
+        .returning(artifacts.c.path)
+    )
+    paths = list(gone.scalars())
+    await connection.execute(
+        update(spans).where(_is(spans, tenant, corpus), _LIVE, spans.c.path.in_(paths)).values(removed_in=version)
+    )
+    return len(paths)
 
 
 def _action(known: str | None, now: str, created_in: int | None, changed_in: int | None, version: int) -> Action:

@@ -1,4 +1,4 @@
-"""The tables of corpora, artifacts, spans and uploads."""
+"""The tables of corpora, their versions, artifacts, spans and uploads."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Computed,
     DateTime,
     ForeignKey,
     ForeignKeyConstraint,
+    FromClause,
     Index,
     Integer,
     LargeBinary,
     Table,
     Text,
     Uuid,
+    and_,
     func,
     text,
 )
@@ -46,6 +49,19 @@ corpora = Table(
 def _of_corpus() -> ForeignKeyConstraint:
     return ForeignKeyConstraint(["tenant", "corpus"], [corpora.c.tenant, corpora.c.corpus], ondelete="CASCADE")
 
+
+corpus_versions = Table(
+    "corpus_versions",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("corpus", Text, primary_key=True),
+    Column("version", BigInteger, primary_key=True, autoincrement=False),
+    Column("published_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("artifacts_removed", Integer, nullable=False, server_default=text("0"), comment="by an ingest that prunes"),
+    Column("index_name", Text, comment="of the version alone, once it is not the newest any more"),
+    Column("indexed_at", DateTime(timezone=True)),
+    _of_corpus(),
+)
 
 artifacts = Table(
     "artifacts",
@@ -103,3 +119,8 @@ uploads = Table(
     Column("content_hash", Text, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
+
+
+def is_corpus(table: FromClause, tenant: str, corpus: str) -> ColumnElement[bool]:
+    """Whether a row of `table` belongs to the corpus."""
+    return and_(table.c.tenant == tenant, table.c.corpus == corpus)

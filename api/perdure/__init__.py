@@ -6,10 +6,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from perdure.contract import History, MessageAnswer, MessagePage, NewMessage, Replay, Turn
+from perdure.diff import WorkingSetDiff
 from perdure.errors import (
     Busy,
     CapacityExceeded,
     CorpusNotFound,
+    CorpusVersionNotFound,
     HeadMoved,
     IdempotencyConflict,
     InvalidMessage,
@@ -29,6 +31,7 @@ from perdure.errors import (
 )
 from perdure.message import Message
 from perdure.reader import Reader, SessionFilter
+from perdure.recompile import Comparison, TurnComparison
 from perdure.session import Session, SessionConfig
 from perdure.working_set import Citation, CompilerConfig, WorkingSet, WorkingSetSpan
 
@@ -42,8 +45,10 @@ __all__ = [
     "CapacityExceeded",
     "Citation",
     "Client",
+    "Comparison",
     "CompilerConfig",
     "CorpusNotFound",
+    "CorpusVersionNotFound",
     "HeadMoved",
     "History",
     "IdempotencyConflict",
@@ -72,9 +77,11 @@ __all__ = [
     "SessionRolling",
     "SessionSummary",
     "Turn",
+    "TurnComparison",
     "Unavailable",
     "WorkingSet",
     "WorkingSetCorrupted",
+    "WorkingSetDiff",
     "WorkingSetSpan",
 ]
 

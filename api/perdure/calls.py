@@ -16,10 +16,12 @@ from pydantic_core import to_json
 from perdure.contract import MAX_REQUEST_BYTES
 from perdure.errors import InvalidRequest, OutcomeUnknown, PayloadTooLarge, SessionDeleted, Unavailable
 from perdure.gate import Gate, NoPlace
-from perdure.transport import NotOpen, Transport, TryAgain, Update
+from perdure.transport import NotOpen, Run, Transport, TryAgain, Update
 
 FIRST_PAUSE = timedelta(milliseconds=50)
 LONGEST_PAUSE = timedelta(seconds=2)
+LONG_POLL = timedelta(seconds=20)
+"""Of one attempt to get a workflow's result."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +142,20 @@ class Calls:
             except TryAgain as error:
                 if not await clock.pause():
                     raise _no_answer(workflow_id, clock.total, error) from error
+
+    async def run(self, run: Run) -> Any:
+        """The result of a workflow that changes nothing, as JSON, waited for as long as it may take.
+
+        Raises:
+            Unavailable: no result by then.
+        """
+        clock = _Clock(run.longest)
+        while True:
+            try:
+                return await self._transport.run(run, clock.attempt(LONG_POLL))
+            except TryAgain as error:
+                if not await clock.pause():
+                    raise _no_answer(run.workflow_id, clock.total, error) from error
 
     def _gave_up(self, command: Command, sent: bool, reason: Exception) -> Exception:
         if not sent or command.key is None:

@@ -17,6 +17,7 @@ TASK_QUEUE = "perdure"
 SESSION_WORKFLOW = "Session"
 INGEST_WORKFLOW = "IngestCorpus"
 PURGE_WORKFLOW = "PurgeSession"
+RECOMPILE_WORKFLOW = "RecompileSession"
 
 MAX_IN_FLIGHT = 8
 """Updates a caller keeps in flight on one session; over ten, Temporal's throughput collapses."""
@@ -106,6 +107,14 @@ class AddUserMessage(Request):
     return_working_set: bool = True
 
 
+class CompileQuery(Request):
+    """`compile`: the working set that a user message of the text `query` would get now; nothing is added."""
+
+    query: str
+    retrieval: dict[str, Any] | None = None
+    explain: bool = False
+
+
 class AddAssistantMessage(Request):
     """`add_assistant_message`."""
 
@@ -178,6 +187,12 @@ class MessageAnswer(Result):
     working_set: WorkingSet | None = None
 
 
+class WorkingSetAnswer(Result):
+    """Answer of `compile`."""
+
+    working_set: WorkingSet
+
+
 class MessagesAnswer(Result):
     """Answer of `add_messages`."""
 
@@ -235,6 +250,7 @@ class Handlers:
     ADD_ASSISTANT_MESSAGE = "add_assistant_message"
     ADD_MESSAGE = "add_message"
     ADD_MESSAGES = "add_messages"
+    COMPILE = "compile"
     UPDATE_SESSION = "update_session"
     SUSPEND = "suspend"
     RESUME = "resume"

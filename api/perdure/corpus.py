@@ -31,7 +31,10 @@ class FailedFile(Result):
 
 
 class IngestReport(Result):
-    """How far an ingest is. `files` are those to look at; `spans` were made, of `created` and `updated` files."""
+    """How far an ingest is. `files` are those to look at; `spans` were made, of `created` and `updated` files.
+
+    `removed` counts the documents that a pruning ingest took out of the corpus.
+    """
 
     phase: Phase = "reading"
     version: int = 0
@@ -39,6 +42,7 @@ class IngestReport(Result):
     created: int = 0
     updated: int = 0
     skipped: int = 0
+    removed: int = 0
     failed: int = 0
     spans: int = 0
     failures: list[FailedFile] = Field(default_factory=list)
@@ -54,12 +58,14 @@ class IngestReport(Result):
 class Ingest(Request):
     """Input of the workflow `IngestCorpus`: files staged under `upload_id`, or none, to rebuild the corpus's index.
 
+    With `prune`, documents that were not staged, or noted as left out, are not in the new version.
     `after` and `report` carry an ingest into its next run; a caller leaves them out.
     """
 
     tenant: Id = DEFAULT_TENANT
     corpus: Id
     upload_id: Id | None = None
+    prune: bool = False
     after: int = -1
     report: IngestReport = IngestReport()
 

@@ -12,7 +12,8 @@
     │   ├── SessionNotFound
     │   ├── SessionNotActive
     │   ├── SessionDeleted
-    │   └── CorpusNotFound
+    │   ├── CorpusNotFound
+    │   └── CorpusVersionNotFound  `as_of` is no version that is kept
     ├── Busy                    refused for now; send again, later
     │   └── CapacityExceeded    the tenant's active sessions are used up
     ├── WorkingSetCorrupted     a stored working set no longer has its hash
@@ -97,6 +98,10 @@ class SessionDeleted(Refused):
 
 class CorpusNotFound(Refused):
     """No such corpus."""
+
+
+class CorpusVersionNotFound(Refused):
+    """The corpus has no such version, or keeps it no more; `details` holds the first and last that it keeps."""
 
 
 class Busy(PerdureError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any, Unpack
 
 from perdure.base import Request, parse
@@ -14,6 +15,7 @@ from perdure.contract import (
     AddAssistantMessage,
     AddMessage,
     AddUserMessage,
+    CompileQuery,
     GetHistory,
     Handlers,
     History,
@@ -27,15 +29,20 @@ from perdure.contract import (
     SessionAnswer,
     Turn,
     UpdateSession,
+    WorkingSetAnswer,
 )
-from perdure.errors import SessionDeleted, Unavailable, WorkingSetCorrupted
+from perdure.diff import WorkingSetDiff, diff
+from perdure.errors import InvalidRequest, SessionDeleted, Unavailable, WorkingSetCorrupted
 from perdure.fields import MessageFields, SessionChanges, UserMessageFields, batch_request, given, message_request
 from perdure.history import estimate, render
 from perdure.ids import workflow_id
 from perdure.message import Content, Message
 from perdure.reader import Reader
+from perdure.recompilation import RECOMPILE_TIMEOUT, find_turn, recompile, recompile_request
+from perdure.recompile import Comparison
 from perdure.session import Session
 from perdure.transport import NotOpen
+from perdure.working_set import WorkingSet
 
 
 class SessionHandle:
@@ -60,6 +67,19 @@ class SessionHandle:
         """Add a user message; the answer holds its working set if the session names a corpus."""
         body = message_request(AddUserMessage, content=content, **fields)
         return MessageAnswer.model_validate(await self._command(Handlers.ADD_USER_MESSAGE, body, "message_id"))
+
+    async def compile(
+        self, query: str, *, retrieval: dict[str, Any] | None = None, explain: bool = False
+    ) -> WorkingSet:
+        """The working set that `add_user_message` would give for `query` now. Nothing is added, nothing changes.
+
+        Raises:
+            CorpusNotFound: the session names no corpus, or one that there is not.
+            CorpusVersionNotFound: the corpus does not keep the version `as_of`; `details` say what it keeps.
+        """
+        body = given(CompileQuery, query=query, retrieval=retrieval, explain=explain)
+        answer = await self._send(Handlers.COMPILE, body.model_dump(exclude_unset=True), None)
+        return WorkingSetAnswer.model_validate(answer).working_set
 
     async def add_assistant_message(self, content: Content, **fields: Unpack[MessageFields]) -> Message:
         """Add an assistant message."""
@@ -191,6 +211,71 @@ class SessionHandle:
                 yield turn
                 after = max(m.sequence_number for m in (turn.user_message, *turn.messages) if m is not None)
             complete = page.complete or not page.turns
+
+    async def verify(
+        self,
+        message_id: str | None = None,
+        *,
+        after: int = -1,
+        turns: int = 100,
+        request_id: str | None = None,
+        timeout: timedelta = RECOMPILE_TIMEOUT,
+    ) -> Comparison:
+        """Compile stored turns again as their manifests say, and compare the hashes; the session knows nothing of it.
+
+        Args:
+            message_id: of the only turn to verify; found by reading back from the newest.
+            after: sequence number of the message after which to start.
+            turns: how many, 200 at most.
+            request_id: the same id and request give the same answer.
+            timeout: for all of it.
+
+        Raises:
+            InvalidRequest: the session has no user message of that id.
+        """
+        if message_id is not None:
+            found = (await find_turn(self.replay, message_id)).user_message
+            assert found is not None
+            after, turns = found.sequence_number - 1, 1
+        return await self._recompile(request_id, timeout, after=after, turns=turns)
+
+    async def what_if(
+        self,
+        *,
+        retrieval: dict[str, Any] | None = None,
+        corpus: str | None = None,
+        after: int = -1,
+        turns: int = 100,
+        request_id: str | None = None,
+        timeout: timedelta = RECOMPILE_TIMEOUT,
+    ) -> Comparison:
+        """Compile stored turns again under other settings, and compare; nothing is changed. See `verify`.
+
+        Args:
+            retrieval: fields of `CompilerConfig` in place of those that each turn was compiled with.
+            corpus: in place of the turn's own, then in its newest version.
+            after, turns, request_id, timeout: as for `verify`.
+        """
+        change = {"retrieval": retrieval or {}, **({} if corpus is None else {"corpus": corpus})}
+        return await self._recompile(request_id, timeout, after=after, turns=turns, change=change)
+
+    async def diff(self, before: str, after: str) -> WorkingSetDiff:
+        """What changed from the working set of the message `before` to that of the message `after`.
+
+        Raises:
+            InvalidRequest: one of them is no user message of the session, or has no working set.
+        """
+        sets = []
+        for message_id in (before, after):
+            turn = await find_turn(self.replay, message_id)
+            if turn.working_set is None:
+                raise InvalidRequest(f"Message {message_id!r} has no working set.", message_id=message_id)
+            sets.append(turn.working_set)
+        return diff(*sets)
+
+    async def _recompile(self, request_id: str | None, timeout: timedelta, **fields: Any) -> Comparison:
+        request = recompile_request(tenant=self.tenant, session_id=self.session_id, **fields)
+        return await recompile(self._calls, request, request_id, timeout)
 
     async def _query(self, name: str, body: dict[str, Any]) -> Any:
         """An open run's answer. Without a reader to turn to, a session that is not open is opened for it."""

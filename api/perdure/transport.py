@@ -13,13 +13,14 @@ from temporalio.client import (
     Client,
     RPCTimeoutOrCancelledError,
     WithStartWorkflowOperation,
+    WorkflowFailureError,
     WorkflowHandle,
     WorkflowQueryFailedError,
     WorkflowQueryRejectedError,
     WorkflowUpdateFailedError,
 )
 from temporalio.common import QueryRejectCondition, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from perdure.contract import SESSION_WORKFLOW
@@ -61,6 +62,16 @@ class Update:
     start: dict[str, Any] | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A workflow that is run for its result, once: under the same id it is joined, or its result read again."""
+
+    workflow: str
+    workflow_id: str
+    request: dict[str, Any]
+    longest: timedelta
+
+
 class Transport(Protocol):
     """Makes one attempt. Raises `NotOpen`, `TryAgain`, or the named error of a refusal."""
 
@@ -74,6 +85,10 @@ class Transport(Protocol):
 
     async def signal(self, workflow_id: str, name: str, body: dict[str, Any], timeout: timedelta) -> None:
         """Send a signal."""
+        ...
+
+    async def run(self, run: Run, timeout: timedelta) -> Any:
+        """The workflow's result, as JSON."""
         ...
 
 
@@ -95,6 +110,25 @@ class TemporalTransport:
 
     async def signal(self, workflow_id: str, name: str, body: dict[str, Any], timeout: timedelta) -> None:
         await self._bounded(self._handle(workflow_id).signal(name, body, rpc_timeout=timeout), timeout)
+
+    async def run(self, run: Run, timeout: timedelta) -> Any:
+        return await self._bounded(self._run(run, timeout), timeout)
+
+    async def _run(self, run: Run, timeout: timedelta) -> Any:
+        try:
+            handle: WorkflowHandle[Any, Any] = await self._client.start_workflow(
+                run.workflow,
+                run.request,
+                id=run.workflow_id,
+                task_queue=self._task_queue,
+                execution_timeout=run.longest,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                rpc_timeout=timeout,
+            )
+        except WorkflowAlreadyStartedError:
+            handle = self._handle(run.workflow_id)
+        return await handle.result(rpc_timeout=timeout)
 
     def _handle(self, workflow_id: str) -> WorkflowHandle[Any, Any]:
         return self._client.get_workflow_handle(workflow_id)
@@ -139,6 +173,10 @@ class TemporalTransport:
         match error:
             case WorkflowUpdateFailedError(cause=ApplicationError() as cause):
                 return _refused(cause)
+            case WorkflowFailureError(cause=ApplicationError() as cause):
+                return named(cause)
+            case WorkflowFailureError():
+                return Unavailable(f"It was not carried through: {error.cause}. Ask again, with another `request_id`.")
             case WorkflowUpdateFailedError() | RPCTimeoutOrCancelledError() | TimeoutError():
                 return TryAgain(str(error.__cause__ or error) or "no answer in time", sent=True)
             case WorkflowQueryFailedError() | WorkflowQueryRejectedError():

@@ -12,7 +12,11 @@ from perdure.base import Result
 
 
 class CompilerConfig(BaseModel):
-    """How a working set is compiled. Fields left out take the session's value, then these defaults."""
+    """How a working set is compiled. Fields left out take the session's value, then these defaults.
+
+    `as_of` is a version of the corpus that is still kept; none is the newest. `query_from` "thread" looks for what the
+    newest messages before this one speak of, too; see `perdure.thread_query` for how much of them.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -27,6 +31,8 @@ class CompilerConfig(BaseModel):
     order: Literal["document", "relevance"] = "document"
     tokenizer: Literal["cl100k_base", "o200k_base"] = "cl100k_base"
     retrieval_timeout: timedelta = Field(default=timedelta(seconds=2), gt=timedelta(0), le=timedelta(seconds=15))
+    query_from: Literal["message", "thread"] = "message"
+    as_of: int | None = Field(default=None, ge=1, le=2**53)
 
 
 class WorkingSetSpan(Result):

@@ -6,15 +6,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import pytest
 from temporalio.client import Client as TemporalClient
 from temporalio.client import WorkflowExecutionStatus
 
+from activities.ingest_folder import ingest_folder
+from activities.stores.corpus_store import PostgresCorpusStore
 from activities.stores.engine import engine_of
 from activities.stores.session_reader import PostgresReader
 from perdure import Client
+from tests.retrieval.conftest import write
 from workers.settings import Settings
 from workers.worker import running_worker
 
@@ -63,3 +67,29 @@ async def service(idle_service: Service) -> AsyncIterator[Service]:
 def client(service: Service) -> Client:
     """A client with nothing but Temporal."""
     return service.client()
+
+
+class Ingest(Protocol):
+    """Brings documents into a corpus of the test's tenant, and answers its version."""
+
+    async def __call__(self, documents: dict[str, str], corpus: str = "docs") -> int: ...
+
+
+@pytest.fixture
+async def ingest(service: Service, tmp_path: Path) -> AsyncIterator[Ingest]:
+    """Each corpus has a folder, which keeps what was brought before."""
+    engine = engine_of(service.settings.require_database_url())
+
+    async def ingest(documents: dict[str, str], corpus: str = "docs") -> int:
+        report = await ingest_folder(
+            service.temporal,
+            PostgresCorpusStore(engine),
+            write(tmp_path / "corpora" / corpus, documents),
+            corpus=corpus,
+            tenant=service.settings.tenant,
+            task_queue=service.settings.task_queue,
+        )
+        return report.version
+
+    yield ingest
+    await engine.dispose()

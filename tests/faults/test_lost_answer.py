@@ -69,7 +69,14 @@ class NoCompiler:
     """For sessions without a corpus, which compile nothing."""
 
     async def compile(
-        self, *, tenant: str, corpus: str, query: str, config: CompilerConfig, explain: bool = False
+        self,
+        *,
+        tenant: str,
+        corpus: str,
+        query: str,
+        config: CompilerConfig,
+        search_query: str | None = None,
+        explain: bool = False,
     ) -> WorkingSet:
         raise AssertionError(f"nobody asked for {corpus}")
 

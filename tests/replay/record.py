@@ -1,4 +1,4 @@
-"""Records the histories that `test_saved_histories` replays: `python -m tests.replay.record`.
+"""Records the histories that `test_saved_histories` replays: `python -m tests.replay.record [SCENE ...]`.
 
 Run it when the workflow has changed on purpose and no session of the old kind is open anywhere; a change that open
 sessions must survive is patched instead (`workflow.patched`), and then the old histories stay.
@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from activities.stores.migrate import upgrade
@@ -82,6 +84,18 @@ async def _deleted(handle: WorkflowHandle[Any, Any]) -> None:
     await handle.execute_update("delete")
 
 
+async def _compiled(handle: WorkflowHandle[Any, Any]) -> None:
+    await handle.execute_update("add_user_message", {"content": "Where are the pears?"})
+    await handle.execute_update("add_assistant_message", {"content": "In the cellar."})
+    for body in ({"query": "and the apples?"}, {"query": ""}, {"query": "and the plums?", "explain": True}):
+        with suppress(WorkflowUpdateFailedError):  # there is no corpus: the activity fails, and the session goes on
+            await handle.execute_update("compile", body)
+    await handle.execute_update("suspend")
+    with suppress(WorkflowUpdateFailedError):
+        await handle.execute_update("compile", {"query": "and the quinces?"})
+    await handle.execute_update("add_user_message", {"content": "And the rest?"})
+
+
 SHORT = {"idle_timeout": 0.3, "archive_after": 0.3}
 SCENES = {
     "every_role": (_every_role, {}),
@@ -92,6 +106,7 @@ SCENES = {
     "idle": (_idle, SHORT),
     "rolled": (_rolled, {"run_budget": {"events": 20}}),
     "deleted": (_deleted, {}),
+    "compiled": (_compiled, {"corpus": "none", "retrieval": {"query_from": "thread"}}),
 }
 
 
@@ -121,10 +136,11 @@ def _without_traces(value: Any) -> Any:
             return value
 
 
-async def main() -> None:
-    """Record every scene anew, on a stack of its own."""
+async def main(names: Sequence[str]) -> None:
+    """Record those scenes anew, or all of them, on a stack of its own."""
     for old in FOLDER.glob("*.json"):
-        old.unlink()
+        if not names or old.stem.rpartition("-")[0] in names:
+            old.unlink()
     with data_dir() as folder:
         settings = stack_settings(folder).model_copy(update={"weaviate_url": "http://127.0.0.1:9"})
         async with Stack(settings) as stack:
@@ -134,6 +150,8 @@ async def main() -> None:
             )
             async with running_worker(stack.settings, client):
                 for name, (scene, config) in SCENES.items():
+                    if names and name not in names:
+                        continue
                     handle = await client.start_workflow(
                         SESSION_WORKFLOW,
                         {"session_id": name, "config": config},
@@ -142,8 +160,9 @@ async def main() -> None:
                     )
                     await scene(client.get_workflow_handle(handle.id))
                     await _save(client, name)
-                await _refused(client, settings.task_queue)
+                if not names:
+                    await _refused(client, settings.task_queue)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(sys.argv[1:]))

@@ -36,9 +36,9 @@ class Corpora:
     compiler: WorkingSetCompiler
     tenant: str
 
-    async def ingest(self, folder: Path, corpus: str = "docs") -> IngestReport:
+    async def ingest(self, folder: Path, corpus: str = "docs", *, prune: bool = False) -> IngestReport:
         return await ingest_folder(
-            self.client, self.store, folder, corpus=corpus, tenant=self.tenant, task_queue=self.tenant
+            self.client, self.store, folder, corpus=corpus, tenant=self.tenant, task_queue=self.tenant, prune=prune
         )
 
     async def compile(

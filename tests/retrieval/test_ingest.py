@@ -98,3 +98,67 @@ async def test_an_index_made_anew_gives_the_same_working_set(corpora: Corpora, f
 async def test_an_unknown_corpus_cannot_be_indexed(corpora: Corpora) -> None:
     with pytest.raises(CorpusNotFound):
         await reindex(corpora.client, corpus="nothing", tenant=corpora.tenant, task_queue=corpora.tenant)
+
+
+async def test_without_pruning_what_vanished_from_the_folder_stays(corpora: Corpora, folder: Path) -> None:
+    await corpora.ingest(folder)
+    (folder / "fruit.txt").unlink()
+    report = await corpora.ingest(folder)
+    assert (report.version, report.removed) == (1, 0)
+    assert "apples" in (await corpora.compile("apples in the basket")).text
+
+
+async def test_pruning_removes_what_vanished_from_the_folder(corpora: Corpora, folder: Path) -> None:
+    await corpora.ingest(folder)
+    (folder / "fruit.txt").unlink()
+    (folder / "empty.txt").unlink()  # an artifact without spans
+    report = await corpora.ingest(folder, prune=True)
+    assert (report.version, report.removed, report.created, report.skipped) == (2, 2, 0, 4)
+    held = await corpora.store.get_corpus(corpora.tenant, "docs")
+    assert (held.version, held.artifacts, held.indexed) == (2, 4, True)
+    assert {a.path for a in await corpora.store.list_artifacts(corpora.tenant, "docs")} == {
+        "memory.md",
+        "src/stop.py",
+        "windows.txt",
+        "emoji.txt",
+    }
+    assert "apples" not in (await corpora.compile("apples in the basket")).text
+    again = await corpora.ingest(folder, prune=True)
+    assert (again.version, again.removed) == (2, 0)
+    back = await corpora.ingest(write(folder, {"fruit.txt": DOCUMENTS["fruit.txt"]}), prune=True)
+    assert (back.version, back.created, back.removed) == (3, 1, 0)
+    assert "apples" in (await corpora.compile("apples in the basket")).text
+
+
+async def test_pruning_only_the_emptiest_of_files_is_a_new_version(corpora: Corpora, folder: Path) -> None:
+    await corpora.ingest(folder)
+    (folder / "empty.txt").unlink()
+    report = await corpora.ingest(folder, prune=True)
+    assert (report.version, report.removed) == (2, 1)
+
+
+async def test_a_file_that_cannot_be_read_any_more_is_not_taken_for_gone(corpora: Corpora, folder: Path) -> None:
+    await corpora.ingest(folder)
+    (folder / "fruit.txt").write_bytes(b"\0")
+    report = await corpora.ingest(folder, prune=True)
+    assert (report.version, report.removed, report.failed) == (1, 0, 1)
+    assert "apples" in (await corpora.compile("apples in the basket")).text
+
+
+async def test_a_publication_that_is_repeated_prunes_nothing_more(corpora: Corpora, folder: Path) -> None:
+    await corpora.ingest(folder)
+    (folder / "fruit.txt").unlink()
+    await corpora.ingest(folder, prune=True)
+    # The upload is gone by now, and would name no file at all.
+    assert await corpora.store.publish(corpora.tenant, "docs", 2, "unknown", prune=True) == (2, 1)
+    assert len(await corpora.store.list_artifacts(corpora.tenant, "docs")) == 5
+    assert "Ownership" in (await corpora.compile("how is memory freed?")).text
+
+
+@pytest.mark.parametrize("what", ["fruit.txt", "nothing"])
+async def test_pruning_by_a_file_or_by_an_empty_folder_is_refused(corpora: Corpora, folder: Path, what: str) -> None:
+    await corpora.ingest(folder)
+    (folder / "nothing").mkdir()
+    with pytest.raises(InvalidRequest, match=r"every other document|no files to ingest"):
+        await corpora.ingest(folder / what, prune=True)
+    assert (await corpora.store.get_corpus(corpora.tenant, "docs")).artifacts == len(DOCUMENTS)

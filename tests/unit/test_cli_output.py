@@ -9,6 +9,7 @@ from perdure.cli.output import Format, exit_code, explain, show
 from perdure.errors import (
     BY_CODE,
     CorpusNotFound,
+    CorpusVersionNotFound,
     InvalidMessage,
     InvalidRequest,
     InvalidRole,
@@ -23,7 +24,7 @@ from perdure.errors import (
 
 CODES: dict[int, set[type[PerdureError]]] = {
     2: {InvalidMessage, InvalidRequest, InvalidRole, InvalidSessionId, PayloadTooLarge},
-    3: {CorpusNotFound, SessionNotFound},
+    3: {CorpusNotFound, CorpusVersionNotFound, SessionNotFound},
     4: {OutcomeUnknown, SessionRolling, Unavailable},
 }
 """Exit codes of the errors that don't end with 1: usage, not found, unavailable."""

@@ -33,9 +33,9 @@ def test_every_handler_is_described_for_the_ui() -> None:
 
 
 def test_every_writing_update_has_a_validator() -> None:
-    reading = {Handlers.READ_MESSAGES, Handlers.READ_REPLAY}
+    pages = {Handlers.READ_MESSAGES, Handlers.READ_REPLAY}
     without = {name for name, update in definition().updates.items() if update.validator is None}
-    assert without == reading
+    assert without == pages
 
 
 def test_every_commit_is_an_activity_that_a_worker_registers() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
+from activities.corpus import RETENTION
 from perdure.errors import Unavailable
 from workers.settings import Settings, stack_lock
 from workers.stack.addresses import Addresses
@@ -69,3 +71,12 @@ def test_a_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError):
         Settings.load().tenant = "other"  # type: ignore[misc] # the refusal is what is tested
+
+
+def test_corpora_are_kept_for_as_long_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings.load().corpus_retention == RETENTION
+    monkeypatch.setenv("PERDURE_CORPUS_RETENTION", "P30D")
+    assert Settings.load().corpus_retention == timedelta(days=30)
+    monkeypatch.setenv("PERDURE_CORPUS_RETENTION", "-1")
+    with pytest.raises(ValidationError):
+        Settings.load()

@@ -39,6 +39,9 @@ def ingest(
     exclude: Annotated[
         list[str] | None, typer.Option(help="Leave out paths that match this shell pattern; may be repeated.")
     ] = None,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove documents whose files are gone: the folder is all of the corpus.")
+    ] = False,
     output: Output = Format.TEXT,
 ) -> None:
     """Bring the files of a folder into a corpus: new and changed ones; unchanged ones are skipped.
@@ -60,6 +63,7 @@ def ingest(
                 task_queue=settings.task_queue,
                 max_file_bytes=max_file_bytes,
                 exclude=exclude or (),
+                prune=prune,
                 on_progress=on_progress,
             )
 
@@ -98,19 +102,22 @@ def list_(output: Output = Format.TEXT) -> None:
 
 @corpus.command("show")
 def show_(name: Name, output: Output = Format.TEXT) -> None:
-    """Show a corpus and its artifacts."""
+    """Show a corpus, the versions of it that are kept, and its artifacts."""
 
-    async def work(settings: Settings) -> tuple[Corpus, list[Artifact]]:
+    async def work(settings: Settings) -> tuple[Corpus, list[Artifact], list[int]]:
         async with _store(settings) as store:
             held = await store.get_corpus(settings.tenant, name)
             artifacts: list[Artifact] = []
             while page := await store.list_artifacts(settings.tenant, name, artifacts[-1].path if artifacts else ""):
                 artifacts += page
-            return held, artifacts
+            kept = [item.version for item in await store.versions(settings.tenant, name)]
+            return held, artifacts, kept
 
-    held, artifacts = _run(work)
-    data = {**held.model_dump(mode="json"), "documents": artifacts}
+    held, artifacts, kept = _run(work)
+    data = {**held.model_dump(mode="json"), "versions_kept": kept, "documents": artifacts}
     show(data, output, lambda: _documents(held, artifacts))
+    if output is Format.TEXT and kept:
+        progress(f"Versions kept, for `--as-of`: {kept[0]} to {kept[-1]}.")
 
 
 def _run(work: Callable[[Settings], Awaitable[T]]) -> T:
@@ -199,8 +206,9 @@ def _table(*columns: str) -> Table:
 
 
 def _result(report: IngestReport) -> Table:
-    table = _table("files", "created", "updated", "skipped", "left out", "spans", "version", "indexed")
-    counts = (report.files, report.created, report.updated, report.skipped, report.failed, report.spans, report.version)
+    table = _table("files", "created", "updated", "skipped", "removed", "left out", "spans", "version", "indexed")
+    files = (report.files, report.created, report.updated, report.skipped, report.removed, report.failed)
+    counts = (*files, report.spans, report.version)
     table.add_row(*map(str, counts), "yes" if report.indexed else "no")
     return table
 

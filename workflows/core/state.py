@@ -72,6 +72,10 @@ class SessionState(BaseModel):
     def event_sequence(self) -> int:
         return self.session.event_sequence
 
+    def messages(self) -> list[Message]:
+        """The window's messages, read from their JSON."""
+        return [item.parsed for item in self.window]
+
 
 def entry(message: Message, working_set: WorkingSetRef | None) -> WindowEntry:
     """A message made ready for the window."""

@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from perdure.cli import working_sets  # noqa: F401 - adds its commands to `session`
 from perdure.cli.checkout import from_checkout
 from perdure.cli.output import FAILED, INTERRUPTED, exit_code, explain
 from perdure.cli.session import session

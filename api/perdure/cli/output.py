@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 
 from perdure.errors import (
     CorpusNotFound,
+    CorpusVersionNotFound,
     InvalidMessage,
     InvalidRequest,
     InvalidRole,
@@ -68,7 +69,7 @@ def exit_code(error: PerdureError) -> int:
     match error:
         case InvalidRequest() | InvalidSessionId() | InvalidRole() | InvalidMessage() | PayloadTooLarge():
             return USAGE  # what was typed is wrong, whatever the session's state
-        case SessionNotFound() | CorpusNotFound():
+        case SessionNotFound() | CorpusNotFound() | CorpusVersionNotFound():
             return NOT_FOUND
         case Unavailable() | OutcomeUnknown():
             return UNAVAILABLE

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from perdure.cli.checkout import from_checkout
+from perdure.cli.connection import has_corpus
+from perdure.cli.connection import json_object as _object
+from perdure.cli.connection import with_client as _run
+from perdure.cli.connection import with_session as _on
 from perdure.cli.output import FAILED, Format, Output, progress, show
 from perdure.cli.session_text import answer_text, list_text, replay_text, session_text
 from perdure.contract import PAGE_LIMIT, History, MessageAnswer, Replay
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
     from perdure.handle import SessionHandle
     from perdure.listing import SessionList
 
-T = TypeVar("T")
 SessionId = Annotated[str, typer.Argument(help="The session's id.", metavar="SESSION")]
 Key = Annotated[str | None, typer.Option("--key", help="Makes it happen once: repeat it with the same key.")]
 
@@ -54,7 +51,7 @@ def start(
 
     found = _run(work)
     show(found, output, lambda: session_text(found))
-    if (named := found.config.corpus) and not _has_corpus(named):
+    if (named := found.config.corpus) and not has_corpus(named):
         progress(
             f"Warning: there is no corpus {named}. Working sets are empty, and say that they are degraded, until "
             f"`perdure corpus ingest FOLDER --name {named}` makes it."
@@ -184,52 +181,3 @@ def delete(
         typer.confirm(f"Delete session {session_id} for good?", abort=True, err=True)
     _on(session_id, lambda handle: handle.delete(request_id=key))
     show({"session_id": session_id, "status": "deleted"}, output, lambda: f"Deleted {session_id}.")
-
-
-def _run(work: Callable[[Client], Awaitable[T]]) -> T:
-    async def run() -> T:
-        async with _client() as client:
-            return await work(client)
-
-    return asyncio.run(run())
-
-
-def _on(session_id: str, work: Callable[[SessionHandle], Awaitable[T]]) -> T:
-    async def run(client: Client) -> T:
-        return await work(client.session(session_id))
-
-    return _run(run)
-
-
-@asynccontextmanager
-async def _client() -> AsyncIterator[Client]:
-    if found := from_checkout("workers.session_client"):
-        async with found.open_client() as client:
-            yield client
-        return
-    from perdure.client import Client
-    from perdure.contract import TASK_QUEUE
-    from perdure.ids import DEFAULT_TENANT
-
-    yield await Client.connect(
-        tenant=os.environ.get("PERDURE_TENANT") or DEFAULT_TENANT,
-        task_queue=os.environ.get("PERDURE_TASK_QUEUE") or TASK_QUEUE,
-    )
-
-
-def _has_corpus(name: str) -> bool:
-    """False when it is certain that there is none: the package alone cannot ask."""
-    found = from_checkout("workers.session_client")
-    return found is None or asyncio.run(found.has_corpus(name))
-
-
-def _object(option: str, text: str | None) -> dict[str, Any] | None:
-    if text is None:
-        return None
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"not JSON: {error}", param_hint=option) from None
-    if not isinstance(value, dict):
-        raise typer.BadParameter('not a JSON object, such as {"a": 1}', param_hint=option)
-    return value

@@ -36,7 +36,7 @@ def session_text(session: Session) -> RenderableType:
         "created": f"{session.created_at:%Y-%m-%d %H:%M:%S %Z}",
         "last message": f"{session.last_message_at:%Y-%m-%d %H:%M:%S %Z}" if session.last_message_at else None,
     }
-    table = _table("", "", header=False)
+    table = table_of("", "", header=False)
     for name, value in rows.items():
         if value is not None:
             table.add_row(Text(name, style="dim"), Text(str(value)))
@@ -50,7 +50,7 @@ def answer_text(answer: MessageAnswer) -> RenderableType:
         Text(f"#{message.sequence_number} {message.role}, {message.token_count} tokens, key {message.message_id}")
     ]
     if answer.working_set:
-        parts += [_sized(answer.working_set), citations_text(answer.working_set)]
+        parts += [sized_text(answer.working_set), citations_text(answer.working_set)]
     return Group(*parts)
 
 
@@ -67,7 +67,7 @@ def turn_text(turn: Turn) -> RenderableType:
     if turn.user_message:
         parts.append(_said(turn.user_message))
     if turn.working_set:
-        sized = _sized(turn.working_set)
+        sized = sized_text(turn.working_set)
         mark = ("✓", "green") if turn.working_set.verified() else ("✗ the hash does not hold", "bold red")
         sized.append(f"  {turn.working_set.context_hash[:12]} ", style="dim").append(*mark)
         parts += [sized, citations_text(turn.working_set)]
@@ -92,7 +92,7 @@ def list_text(sessions: Sequence[SessionSummary]) -> RenderableType:
     """Sessions, one a line."""
     if not sessions:
         return Text("No sessions. `perdure session start` makes one.")
-    table = _table("session", "status", "messages", "user", "title", "updated")
+    table = table_of("session", "status", "messages", "user", "title", "updated")
     for item in sessions:
         values = (
             *(item.session_id, item.status, str(item.message_count), item.user_id or "-", item.title or "-"),
@@ -102,7 +102,8 @@ def list_text(sessions: Sequence[SessionSummary]) -> RenderableType:
     return table
 
 
-def _sized(working_set: WorkingSet) -> Text:
+def sized_text(working_set: WorkingSet) -> Text:
+    """Tokens and spans, and why it is degraded if it is."""
     text = Text(f"  {working_set.tokens_used} tokens, {len(working_set.spans)} spans")
     if working_set.degraded:
         text.append(f", degraded: {working_set.degraded_reason}", style="yellow")
@@ -115,7 +116,8 @@ def _said(message: Message) -> Text:
     return Text.assemble((f"#{message.sequence_number} ", "dim"), (shown, "bold" if message.role == "user" else ""))
 
 
-def _table(*columns: str, header: bool = True) -> Table:
+def table_of(*columns: str, header: bool = True) -> Table:
+    """A plain table of those columns."""
     table = Table(box=None, pad_edge=False, show_header=header)
     for column in columns:
         table.add_column(column, overflow="fold")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from perdure.calls import Calls, Command
+from perdure.calls import LONG_POLL, Calls, Command
 from perdure.contract import MAX_IN_FLIGHT, MAX_REQUEST_BYTES
 from perdure.errors import (
     IdempotencyConflict,
@@ -18,7 +18,7 @@ from perdure.errors import (
     SessionDeleted,
     Unavailable,
 )
-from perdure.transport import NotOpen, TryAgain
+from perdure.transport import NotOpen, Run, TryAgain
 from tests.unit.client.transport import Script
 
 LOST = TryAgain("no answer", sent=True)
@@ -181,3 +181,16 @@ async def test_a_query_is_asked_again_only_by_the_patient() -> None:
     assert await calls(Script(LOST, ANSWER)).query("session:default:s", "get_session", {}, patient=True) == ANSWER
     with pytest.raises(Unavailable):
         await calls(Script(LOST), rpc_timeout=0.1).query("session:default:s", "get_session", {}, patient=False)
+
+
+async def test_a_workflows_result_is_waited_for_in_several_attempts() -> None:
+    script = Script(LOST, REFUSED_TO_CONNECT, ANSWER)
+    run = Run(workflow="W", workflow_id="w", request={}, longest=timedelta(seconds=60))
+    assert await calls(script).run(run) == ANSWER
+    assert script.timeouts[0] == LONG_POLL  # and not the time that an update has
+
+
+async def test_a_result_that_does_not_come_is_unavailable() -> None:
+    run = Run(workflow="W", workflow_id="w", request={}, longest=timedelta(seconds=0.2))
+    with pytest.raises(Unavailable, match="w"):
+        await calls(Script(LOST)).run(run)

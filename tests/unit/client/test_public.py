@@ -12,15 +12,15 @@ import perdure
 from perdure.errors import BY_CODE, Busy, PerdureError, Refused
 
 PUBLIC = """
-Busy CapacityExceeded Citation Client CompilerConfig CorpusNotFound HeadMoved History IdempotencyConflict InvalidMessage
-InvalidRequest InvalidRole InvalidSessionId Message MessageAnswer MessagePage NewMessage OutcomeUnknown PayloadTooLarge
-PerdureError Reader Refused Replay Session SessionConfig SessionDeleted SessionFilter SessionHandle SessionList
-SessionNotActive SessionNotFound SessionRolling SessionSummary Turn Unavailable WorkingSet WorkingSetCorrupted
-WorkingSetSpan
+Busy CapacityExceeded Citation Client Comparison CompilerConfig CorpusNotFound CorpusVersionNotFound HeadMoved History
+IdempotencyConflict InvalidMessage InvalidRequest InvalidRole InvalidSessionId Message MessageAnswer MessagePage
+NewMessage OutcomeUnknown PayloadTooLarge PerdureError Reader Refused Replay Session SessionConfig SessionDeleted
+SessionFilter SessionHandle SessionList SessionNotActive SessionNotFound SessionRolling SessionSummary Turn
+TurnComparison Unavailable WorkingSet WorkingSetCorrupted WorkingSetDiff WorkingSetSpan
 """
 REFUSED = """
-CorpusNotFound HeadMoved IdempotencyConflict InvalidMessage InvalidRequest InvalidRole InvalidSessionId PayloadTooLarge
-SessionDeleted SessionNotActive SessionNotFound
+CorpusNotFound CorpusVersionNotFound HeadMoved IdempotencyConflict InvalidMessage InvalidRequest InvalidRole
+InvalidSessionId PayloadTooLarge SessionDeleted SessionNotActive SessionNotFound
 """
 
 

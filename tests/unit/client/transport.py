@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from perdure.transport import Update
+from perdure.transport import Run, Update
 
 Outcome = dict[str, Any] | Exception | Callable[[], dict[str, Any]]
 
@@ -41,6 +41,10 @@ class Script:
 
     async def signal(self, workflow_id: str, name: str, body: dict[str, Any], timeout: timedelta) -> None:
         self._next()
+
+    async def run(self, run: Run, timeout: timedelta) -> Any:
+        self.timeouts.append(timeout)
+        return self._next()
 
     def _next(self) -> dict[str, Any]:
         outcome = self._outcomes.pop(0) if len(self._outcomes) > 1 else self._outcomes[0]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from activities.breaker import Breaker
 from activities.explain import Explain
@@ -78,8 +79,20 @@ class Index:
     async def drop(self, index: str) -> None: ...
 
 
-async def found(embedder: Embedder, corpus_embedder: EmbedderId = EMBEDDER) -> Found:
-    retrieval = Retrieval(Corpora(), Index(), embedder, Breaker(), cached_spans=8)
+class Crowded(Index):
+    """Finds spans of a version to come before the one span that there is; notes how many were asked for."""
+
+    def __init__(self, others: int) -> None:
+        self._others = others
+        self.asked: list[int] = []
+
+    async def search_vector(self, index: str, vector: bytes, limit: int) -> list[Hit]:
+        self.asked.append(limit)
+        return [*(Hit(f"other{n}", 1.0) for n in range(self._others)), Hit(SPAN.span_id, 0.5)][:limit]
+
+
+async def found(embedder: Embedder, corpus_embedder: EmbedderId = EMBEDDER, index: Index | None = None) -> Found:
+    retrieval = Retrieval(Corpora(), index or Index(), embedder, Breaker(), cached_spans=8)
     state = CorpusState(version=1, embedder=corpus_embedder, chunking="structure-v1", index="i", indexed_version=1)
     log = Explain("hello?")
     async with retrieval.embedding("hello?", log) as vector:
@@ -105,6 +118,24 @@ async def test_vectors_of_two_embedders_never_meet() -> None:
     assert result.semantic == []
     assert result.degraded is not None
     assert "this worker has" in result.degraded
+
+
+@pytest.mark.parametrize(
+    ("others", "asked", "finds"),
+    [
+        (49, [60], True),  # fewer than were asked for: there are no more
+        (60, [60, 510], True),
+        (509, [60, 510], True),
+        (510, [60, 510], False),  # the limit
+    ],
+)
+async def test_spans_of_other_versions_take_no_places_up_to_a_limit(
+    others: int, asked: list[int], *, finds: bool
+) -> None:
+    index = Crowded(others)
+    result = await found(Embedder(), index=index)
+    assert index.asked == asked
+    assert [scored.span for scored in result.semantic] == ([SPAN] if finds else [])
 
 
 def test_a_query_is_its_different_words() -> None:

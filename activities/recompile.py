@@ -1,0 +1,153 @@
+"""The activity that compiles stored turns again, a page at a time; it changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Protocol
+
+from pydantic import BaseModel, ConfigDict
+from temporalio import activity
+
+from activities.comparison import CannotRecompile, Plan, compared, planned, unknown
+from activities.ports import Compiler
+from activities.spans import IndexUnavailable
+from perdure.contract import ReadMessages, Turn
+from perdure.errors import PerdureError
+from perdure.message import Message
+from perdure.reader import Reader
+from perdure.recompile import Recompile, TurnComparison
+from perdure.session import SessionConfig
+from perdure.thread_query import LOOKED_AT
+from perdure.wire import refusal
+from perdure.working_set import WorkingSet
+
+RECOMPILE = "recompile_turns"
+PAGE_BYTES = 100_000
+"""Of a page's report; over it, spans are counted but not named. All pages pass through one payload of 2 MB."""
+_BEAT_SECONDS = 5
+
+
+class RecompilePage(BaseModel):
+    """The next turns of `request`: at most `limit`, after the message numbered `after`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    request: Recompile
+    after: int
+    limit: int
+
+
+class RecompiledPage(BaseModel):
+    """What came of them; the next page goes on after the message numbered `after`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    turns: list[TurnComparison]
+    after: int
+    complete: bool
+
+
+class Recompiler(Compiler, Protocol):
+    """A compiler that can make ready for an older version."""
+
+    async def prepare(self, *, tenant: str, corpus: str, version: int) -> None:
+        """Make the index that an older version needs, however long it takes.
+
+        Raises:
+            CorpusNotFound, CorpusVersionNotFound: there is nothing to make it of.
+            IndexUnavailable: it cannot be made now.
+        """
+        ...
+
+
+class RecompileActivities:
+    """Reads turns from Postgres and compiles them; no session's workflow has a part in it."""
+
+    def __init__(self, reader: Reader, compiler: Recompiler) -> None:
+        self._reader = reader
+        self._compiler = compiler
+
+    def all(self) -> list[Callable[..., Awaitable[object]]]:
+        """What a worker registers."""
+        return [self.recompile_turns]
+
+    @activity.defn(name=RECOMPILE)
+    async def recompile_turns(self, page: RecompilePage) -> RecompiledPage:
+        """Compare a page of turns."""
+        request = page.request
+        try:
+            async with _beating():
+                bounds = ReadMessages(after=page.after, limit=page.limit)
+                found = await self._reader.read_replay(request.tenant, request.session_id, bounds)
+                earlier = await self._earlier(request, page.after)
+                turns: list[TurnComparison] = []
+                last = page.after
+                for turn in found.turns:
+                    if turn.user_message is not None and (turn.working_set is not None or request.change is not None):
+                        turns.append(await self._compare(request, found.session.config, turn, earlier))
+                    messages = [m for m in (turn.user_message, *turn.messages) if m is not None]
+                    last = messages[-1].sequence_number
+                    earlier = [*earlier, *messages][-LOOKED_AT:]
+        except PerdureError as error:
+            raise refusal(error) from None
+        return RecompiledPage(turns=_bounded(turns), after=last, complete=found.complete or not found.turns)
+
+    async def _earlier(self, request: Recompile, after: int) -> list[Message]:
+        """The messages up to the page's first turn, for queries from the thread."""
+        if after < 0 or request.change is None:  # a manifest holds what was folded in
+            return []
+        bounds = ReadMessages(before=after + 1, limit=LOOKED_AT)
+        return (await self._reader.read_messages(request.tenant, request.session_id, bounds)).messages
+
+    async def _compare(
+        self, request: Recompile, config: SessionConfig, turn: Turn, earlier: list[Message]
+    ) -> TurnComparison:
+        message, stored = turn.user_message, turn.working_set
+        assert message is not None
+        try:
+            plan = planned(message, stored, config, request.change, earlier)
+            made = await self._compile(request.tenant, plan)
+        except CannotRecompile as error:
+            return unknown(message, stored, str(error))
+        except PerdureError as error:
+            return unknown(message, stored, error.message)
+        return compared(message, stored, made, verify=request.change is None)
+
+    async def _compile(self, tenant: str, plan: Plan) -> WorkingSet:
+        if plan.config.as_of is not None:
+            with suppress(IndexUnavailable):  # the working set says that it was without
+                await self._compiler.prepare(tenant=tenant, corpus=plan.corpus, version=plan.config.as_of)
+        return await self._compiler.compile(
+            tenant=tenant,
+            corpus=plan.corpus,
+            query=plan.query,
+            config=plan.config,
+            search_query=plan.search_query,
+        )
+
+
+def _bounded(turns: list[TurnComparison]) -> list[TurnComparison]:
+    size, bounded = 0, []
+    for turn in turns:
+        size += len(turn.model_dump_json())
+        bounded.append(turn if size <= PAGE_BYTES else turn.model_copy(update={"gained": [], "lost": []}))
+    return bounded
+
+
+@asynccontextmanager
+async def _beating() -> AsyncIterator[None]:
+    """Heartbeats while the block goes on: the index of an older version may take minutes."""
+
+    async def beat() -> None:
+        while True:
+            activity.heartbeat()
+            await asyncio.sleep(_BEAT_SECONDS)
+
+    task = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,92 @@
+"""Working sets, their differences and comparisons as a person reads them in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import get_args
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from perdure.cli.session_text import citations_text, sized_text, table_of
+from perdure.diff import WorkingSetDiff
+from perdure.recompile import Comparison, Outcome, SpanRef, TurnComparison
+from perdure.working_set import WorkingSet
+
+EXPLAINED = 5
+"""Candidates of each stage that an explanation shows."""
+_COLOURS = {"same": "green", "differs": "yellow", "unknown": "red"}
+
+
+def working_set_text(working_set: WorkingSet) -> RenderableType:
+    """Its size, its citations, its explanation if there is one, and its text."""
+    parts: list[RenderableType] = [sized_text(working_set), citations_text(working_set)]
+    if working_set.explain:
+        parts += [Text(), *_explained(working_set.explain)]
+    return Group(*parts, Text(), Text(working_set.text))
+
+
+def diff_text(diff: WorkingSetDiff) -> RenderableType:
+    """A summary, then a line for each citation that came, went or moved."""
+    lines = [Text(f"{diff.summary}  {diff.before_hash[:12]} → {diff.after_hash[:12]}")]
+    for sign, colour, cited in (("+", "green", diff.added), ("-", "red", diff.removed)):
+        lines += [Text(f"  {sign} {_place(c.path, c.start_line, c.end_line)}  rank {c.rank}", colour) for c in cited]
+    lines += [
+        Text(
+            f"  ~ {_place(r.path, r.start_line, r.end_line)}  rank {r.rank_before} → {r.rank_after}, "
+            f"score {r.score_before:.4f} → {r.score_after:.4f}"
+        )
+        for r in diff.reranked
+    ]
+    return Group(*lines)
+
+
+def comparison_text(comparison: Comparison) -> RenderableType:
+    """A row for each turn, with what it gained and lost and why; then the totals."""
+    if not comparison.turns:
+        return Text("No turns with a working set.")
+    table = table_of("turn", "outcome", "tokens", "spans", "overlap", "gained, lost, and why")
+    for turn in comparison.turns:
+        table.add_row(
+            Text(f"#{turn.sequence_number} {turn.message_id}"),
+            Text(turn.outcome, _COLOURS[turn.outcome]),
+            f"{turn.tokens_before} → {turn.tokens_after}",
+            f"{turn.spans_before} → {turn.spans_after}",
+            "-" if turn.outcome == "unknown" else f"{turn.overlap:.2f}",
+            _changes(turn),
+        )
+    outcomes = get_args(Outcome)
+    counts = ", ".join(f"{n} {name}" for name in outcomes if (n := comparison.count(name)))
+    before, after = (sum(t) for t in zip(*((t.tokens_before, t.tokens_after) for t in comparison.turns), strict=True))
+    return Group(table, Text(f"{counts}; {before} → {after} tokens"))
+
+
+def _changes(turn: TurnComparison) -> Text:
+    lines = [*turn.reasons]
+    lines += _named("+", turn.gained, turn.spans_after - turn.kept)
+    lines += _named("-", turn.lost, turn.spans_before - turn.kept)
+    if turn.reranked:
+        lines.append(f"{turn.reranked} reranked")
+    return Text("\n".join(lines))
+
+
+def _named(sign: str, spans: Iterable[SpanRef], count: int) -> list[str]:
+    shown = [f"{sign} {_place(span.path, span.start_line, span.end_line)}" for span in spans]
+    return [*shown, *([f"{sign} and {count - len(shown)} more"] if count > len(shown) else [])]
+
+
+def _explained(explain: dict[str, object]) -> list[RenderableType]:
+    stages, timings = explain["stages"], explain["timings"]
+    assert isinstance(stages, dict)
+    assert isinstance(timings, dict)
+    table: Table = table_of("stage", "found", "best")
+    for name, found in stages.items():
+        best = [f"{c['score']:.4f} {_place(c['path'], *c['lines'])}" for c in found[:EXPLAINED]]
+        table.add_row(name, str(len(found)), Text("\n".join(best)))
+    times = ", ".join(f"{name.removesuffix('_ms')} {value:.1f} ms" for name, value in timings.items())
+    return [table, Text(times, "dim")]
+
+
+def _place(path: str, start_line: int, end_line: int) -> str:
+    return f"{path}:{start_line}-{end_line}"

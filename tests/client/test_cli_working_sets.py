@@ -1,0 +1,88 @@
+"""`perdure session compile`, `verify`, `what-if` and `diff`, against real servers."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.client.conftest import Ingest, Service
+from tests.client.test_cli import Cli, cli
+from tests.retrieval.conftest import DOCUMENTS
+
+__all__ = ["cli"]
+QUESTION = "what fruit is in the basket?"
+
+
+@pytest.fixture(autouse=True)
+async def _talk(service: Service, ingest: Ingest) -> None:
+    await ingest(DOCUMENTS)
+    session = await service.client().start_session("s", corpus="docs")
+    await session.add_user_message(QUESTION, message_id="m0")
+    await session.add_user_message(QUESTION, message_id="m1", retrieval={"max_spans": 2, "order": "relevance"})
+
+
+async def test_a_dry_run_prints_the_working_set_and_adds_nothing(cli: Cli) -> None:
+    data = await cli.data("compile", "s", QUESTION, "--set", "max_spans=2", "--set", "order=relevance")
+    (_, second) = (await cli.data("replay", "s"))["turns"]
+    assert data["context_hash"] == second["working_set"]["context_hash"]
+    code, out, _ = await cli("compile", "s", QUESTION, "--budget", "60", "--explain")
+    assert code == 0
+    assert "There are 100 apples" in out
+    assert "[1]" in out
+    assert "semantic_search" in out
+    assert (await cli.data("show", "s"))["message_count"] == 2
+
+
+async def test_an_older_version_is_asked_for_by_its_number(cli: Cli, ingest: Ingest) -> None:
+    await ingest({"fruit.txt": "Only plums are left.\n"})
+    assert "apples" in (await cli.data("compile", "s", QUESTION, "--as-of", "1"))["text"]
+    assert "apples" not in (await cli.data("compile", "s", QUESTION, "--as-of", "newest"))["text"]
+    code, out, err = await cli("compile", "s", QUESTION, "--as-of", "9")
+    assert (code, out) == (3, "")
+    assert "It keeps 1 to 2" in err
+
+
+async def test_verification_is_exit_code_0_only_if_every_hash_is_the_same(cli: Cli, ingest: Ingest) -> None:
+    await ingest({"fruit.txt": "Only plums are left.\n"})
+    code, out, _ = await cli("verify", "s")
+    assert code == 0
+    assert "2 same" in out
+    assert [t["message_id"] for t in (await cli.data("verify", "s", "--message", "m1"))["turns"]] == ["m1"]
+    code, out, err = await cli("verify", "s", "--message", "m9")
+    assert (code, out) == (2, "")
+    assert "no user message 'm9'" in err
+
+
+async def test_what_if_is_a_table_or_json(cli: Cli) -> None:
+    code, out, _ = await cli("what-if", "s", "--budget", "40")
+    assert code == 0
+    assert "1 same, 1 differs" in out or "2 differs" in out
+    found = await cli.data("what-if", "s", "--set", "max_spans=1", "--turns", "1")
+    assert [(t["message_id"], t["spans_after"]) for t in found["turns"]] == [("m0", 1)]
+    assert not found["complete"]
+    assert (await cli.data("what-if", "s", "--corpus", "nothing"))["turns"][0]["outcome"] == "unknown"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--set", "max_spans"), ("--as-of", "yesterday"), ("--turns", "0"), ("--budget", "-1")],
+)
+async def test_a_wrong_option_is_exit_code_2(cli: Cli, arguments: tuple[str, str]) -> None:
+    assert (await cli("what-if", "s", *arguments))[0] == 2
+
+
+async def test_a_diff_tells_what_went(cli: Cli) -> None:
+    data = await cli.data("diff", "s", "m0", "m1")
+    assert data["summary"] == f"{len(data['removed'])} removed"
+    code, out, _ = await cli("diff", "s", "m0", "m1")
+    assert code == 0
+    assert data["summary"] in out
+    assert f"- {data['removed'][0]['path']}" in out
+    assert "No changes" in (await cli("diff", "s", "m0", "m0"))[1]
+
+
+async def test_a_session_without_a_corpus_is_told_what_to_do(cli: Cli, service: Service) -> None:
+    await service.client().start_session("plain")
+    code, out, err = await cli("compile", "plain", QUESTION)
+    assert (code, out) == (3, "")
+    assert "update_session" in err
+    assert ".. " not in err
