@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 
@@ -27,16 +29,24 @@ SPAN = Span(
 )
 
 
+STATE = CorpusState(version=1, embedder=EMBEDDER, chunking="structure-v1", index="i", indexed_version=1)
+
+
 class Embedder:
-    """Gives every text the same vector, or fails."""
+    """Gives every text the same vector, or fails, or never answers."""
 
     id = EMBEDDER
     limit = 10
 
-    def __init__(self, *, broken: bool = False) -> None:
+    def __init__(self, *, broken: bool = False, hangs: bool = False) -> None:
         self._broken = broken
+        self._hangs = hangs
+        self.asked = 0
 
     async def embed(self, texts: Sequence[str]) -> list[bytes]:
+        self.asked += 1
+        if self._hangs:
+            await asyncio.Event().wait()
         if self._broken:
             raise RuntimeError("the model is gone")
         return [VECTOR for _ in texts]
@@ -49,7 +59,7 @@ class Corpora:
     """One corpus of one span."""
 
     async def state(self, tenant: str, corpus: str) -> CorpusState | None:
-        raise AssertionError("the compiler asks for it, not the retrieval")
+        return STATE
 
     async def spans(self, tenant: str, corpus: str, version: int, span_ids: Sequence[str]) -> list[Span]:
         return [SPAN for span_id in span_ids if span_id == SPAN.span_id]
@@ -78,12 +88,22 @@ class Index:
     async def drop(self, index: str) -> None: ...
 
 
-async def found(embedder: Embedder, corpus_embedder: EmbedderId = EMBEDDER) -> Found:
-    retrieval = Retrieval(Corpora(), Index(), embedder, Breaker(), cached_spans=8)
-    state = CorpusState(version=1, embedder=corpus_embedder, chunking="structure-v1", index="i", indexed_version=1)
-    log = Explain("hello?")
-    async with retrieval.embedding("hello?", log) as vector:
-        return await retrieval.find("default", "docs", state, "hello?", vector, CompilerConfig(), log)
+def retrieval_with(embedder: Embedder) -> Retrieval:
+    return Retrieval(
+        Corpora(), Index(), embedder, breaker=Breaker(), embedder_breaker=Breaker(failures=2), cached_spans=8
+    )
+
+
+async def found(
+    embedder: Embedder,
+    corpus_embedder: EmbedderId = EMBEDDER,
+    retrieval: Retrieval | None = None,
+    config: CompilerConfig | None = None,
+) -> Found:
+    retrieval = retrieval or retrieval_with(embedder)
+    state, config, log = replace(STATE, embedder=corpus_embedder), config or CompilerConfig(), Explain("hello?")
+    async with retrieval.embedding("hello?", config, log) as vector:
+        return await retrieval.find("default", "docs", state, "hello?", vector, config, log)
 
 
 async def test_both_legs_are_asked() -> None:
@@ -97,14 +117,33 @@ async def test_a_broken_embedder_leaves_the_lexical_leg_and_says_so() -> None:
     result = await found(Embedder(broken=True))
     assert result.semantic == []
     assert [scored.span for scored in result.lexical] == [SPAN]
-    assert result.degraded == "The embedder failed: the model is gone"
+    assert result.degraded == ("embedder_failed", "The embedder failed: the model is gone")
 
 
 async def test_vectors_of_two_embedders_never_meet() -> None:
     result = await found(Embedder(), replace(EMBEDDER, version="2"))
     assert result.semantic == []
     assert result.degraded is not None
-    assert "this worker has" in result.degraded
+    assert result.degraded == ("other_embedder", "The corpus was embedded with fake@2; this worker has fake@1.")
+
+
+async def test_an_embedder_that_fails_again_and_again_is_left_alone() -> None:
+    embedder = Embedder(broken=True)
+    retrieval = retrieval_with(embedder)
+    reasons = []
+    for _ in range(4):
+        degraded = (await found(embedder, retrieval=retrieval)).degraded
+        assert degraded is not None
+        reasons.append(degraded.reason)
+    assert reasons == ["embedder_failed"] * 2 + ["embedder_left_alone"] * 2
+    assert embedder.asked == 2
+
+
+async def test_an_embedder_that_is_late_is_not_waited_for() -> None:
+    config = CompilerConfig(retrieval_timeout=timedelta(milliseconds=20))
+    result = await found(Embedder(hangs=True), config=config)
+    assert result.degraded == ("embedder_failed", "The embedder gave no answer in 0.02 s.")
+    assert [scored.span for scored in result.lexical] == [SPAN]
 
 
 def test_a_query_is_its_different_words() -> None:
