@@ -28,14 +28,13 @@ from activities.ingest import (
 )
 from activities.ingest_batch import CutFile, StagedFile
 from activities.ports import CorpusStore, Embedder, SpanIndex
-from activities.spans import Span, artifact_id, span_id
-from perdure.errors import PerdureError
+from activities.spans import EmbedderRefused, Span, artifact_id, span_id
+from perdure.errors import PerdureError, Unavailable
 from perdure.wire import refusal
 
 STEP_SPANS = 128
 """Spans after which a step ends: some seconds of embedding, so that progress is seen and little is done again."""
 _FILES_AT_ONCE = 32
-_TEXTS_AT_ONCE = 8
 _INDEX_AT_ONCE = 256
 _FIRST = str(UUID(int=0))
 
@@ -51,12 +50,14 @@ class CorpusActivities:
         *,
         chunking: str = DEFAULT_CHUNKING,
         embed_at_once: int = 2,
+        texts_at_once: int = 8,
     ) -> None:
         self._store = store
         self._index = index
         self._embedder = embedder
         self._chunking = chunking
         self._embedding = asyncio.Semaphore(embed_at_once)
+        self._texts_at_once = texts_at_once
 
     def all(self) -> list[Callable[..., Awaitable[object]]]:
         """What a worker registers."""
@@ -172,7 +173,8 @@ class CorpusActivities:
         spans = await asyncio.to_thread(self._cut, upload, file)
         held = await self._store.held(upload.tenant, upload.corpus, [span.span_id for span in spans])
         fresh = [span for span in spans if span.span_id not in held]
-        groups = [fresh[i : i + _TEXTS_AT_ONCE] for i in range(0, len(fresh), _TEXTS_AT_ONCE)]
+        size = self._texts_at_once
+        groups = [fresh[i : i + size] for i in range(0, len(fresh), size)]
         vectors = await asyncio.gather(*(self._embed([span.text for span in group]) for group in groups))
         by_id = {
             span.span_id: vector
@@ -184,7 +186,12 @@ class CorpusActivities:
     async def _embed(self, texts: Sequence[str]) -> list[bytes]:
         async with self._embedding:
             activity.heartbeat()
-            return await self._embedder.embed(texts)
+            try:
+                return await self._embedder.embed(texts)
+            except (
+                EmbedderRefused
+            ) as error:  # for good, until an operator acts: an ingest that waited would say nothing
+                raise refusal(Unavailable(f"{error} Then ingest again.")) from error
 
     def _cut(self, upload: Upload, file: StagedFile) -> list[Span]:
         lines = lines_of(file.content)
