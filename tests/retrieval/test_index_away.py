@@ -11,7 +11,7 @@ import pytest
 
 from activities.breaker import Breaker
 from activities.compiler import WorkingSetCompiler
-from perdure.working_set import CompilerConfig
+from perdure.working_set import CompilerConfig, WorkingSet
 from tests.retrieval.conftest import Corpora
 from tests.support.eventually import eventually
 from workers.stack.stack import Stack
@@ -92,3 +92,46 @@ async def test_turns_do_not_pile_up_on_a_frozen_index(stack: Stack, corpora: Cor
         "The span index failed a moment ago and is not asked again yet."
     }
     assert {found.context_hash for found in rest} == {first.context_hash}
+
+
+async def test_of_turns_that_come_at_once_only_the_first_wait_for_a_frozen_index(
+    stack: Stack, corpora: Corpora, folder: Path
+) -> None:
+    await corpora.ingest(folder)
+    now, changes = [0.0], list[bool]()
+    breaker = Breaker(failures=3, cooldown=5, clock=lambda: now[0], on_change=changes.append)
+    compiler = WorkingSetCompiler(corpora.store, corpora.index, corpora.embedder, breaker=breaker)
+    limit = timedelta(seconds=1)
+
+    async def compiled() -> WorkingSet:
+        config = CompilerConfig(retrieval_timeout=limit)
+        return await compiler.compile(tenant=corpora.tenant, corpus="docs", query=QUERY, config=config)
+
+    async def at_once() -> list[WorkingSet]:
+        return await asyncio.gather(*(compiled() for _ in range(20)))
+
+    whole = await compiled()
+    stack.weaviate.freeze()
+    try:
+        first = await at_once()
+        opened = list(changes)
+        rest = await at_once()
+        now[0] = 6
+        tried = await at_once()
+    finally:
+        stack.weaviate.thaw()
+    assert opened == [True]
+    assert all(found.degraded for found in (*first, *rest, *tried))
+    limit_ms = limit.total_seconds() * 1000
+    assert all(found.compilation_time_ms > limit_ms for found in first)
+    assert all(found.compilation_time_ms < limit_ms for found in rest)
+    waited = sorted(found.compilation_time_ms for found in tried)
+    assert waited[-1] > limit_ms > waited[-2]  # after the cooldown one tries
+
+    async def whole_again() -> bool:
+        now[0] += 6
+        return not (await compiled()).degraded
+
+    assert await eventually(whole_again)
+    assert changes == [True, False]
+    assert (await compiled()).context_hash == whole.context_hash
