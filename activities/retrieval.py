@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, NamedTuple, TypeAlias
 
 from activities.breaker import Breaker
@@ -21,7 +22,14 @@ MAX_TERMS = 64
 """Different words of a query that the lexical leg looks for: the first ones."""
 _OVER_FETCH = 10
 """Hits asked for beyond k, so that a tie at the edge is broken by our order and not by the index's."""
+_MORE = 5
+"""Times as many hits are asked for when the tie at the edge is longer."""
+MOST_HITS = 2000
+"""Of a leg. Only when more spans than these are equally good does the index's own order decide."""
 _LEXICAL_DIGITS = 3
+_LEXICAL_TIE = 0.002
+_SEMANTIC_TIE = 0.00001
+"""Differences of an index's scores that may be none in ours, which are rounded."""
 
 
 Reason: TypeAlias = Literal[
@@ -75,6 +83,19 @@ def terms_of(query: str) -> list[str]:
 def ordered(found: list[Scored], limit: int) -> list[Scored]:
     """The best `limit`, ties by path and line."""
     return sorted(found, key=lambda scored: (-scored.score, scored.span.place))[:limit]
+
+
+async def best(search: Callable[[int], Awaitable[list[Hit]]], k: int, tie: float) -> list[Hit]:
+    """Hits among which the best k are, whoever breaks their ties: all others score less than the k-th by over `tie`.
+
+    `search` answers the best of a number of hits, best first. At most `MOST_HITS` are asked for.
+    """
+    limit = k + _OVER_FETCH
+    while True:
+        hits = await search(limit)
+        if len(hits) < limit or limit >= MOST_HITS or hits[k - 1].score - hits[-1].score > tie:
+            return hits
+        limit = min(limit * _MORE, MOST_HITS)
 
 
 class Retrieval:
@@ -174,14 +195,14 @@ class Retrieval:
                 return []
             with log.timed("lexical_search"):
                 async with asyncio.timeout(limit):
-                    return await index.search_text(name, terms, config.lexical_k + _OVER_FETCH)
+                    return await best(partial(index.search_text, name, terms), config.lexical_k, _LEXICAL_TIE)
 
         matching = asyncio.create_task(match())  # while the query is embedded, which is not the index's time
         try:
             vector = await embedding
             with log.timed("semantic_search"):
                 async with asyncio.timeout(limit):
-                    near = await index.search_vector(name, vector, config.semantic_k + _OVER_FETCH)
+                    near = await best(partial(index.search_vector, name, vector), config.semantic_k, _SEMANTIC_TIE)
             return vector, near, await matching
         finally:
             if not matching.done():

@@ -8,10 +8,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
+import pytest
 
 from activities.breaker import Breaker
 from activities.explain import Explain
-from activities.retrieval import Found, Retrieval, terms_of
+from activities.retrieval import MOST_HITS, Found, Retrieval, best, terms_of
 from activities.spans import CorpusState, EmbedderId, Hit, Span
 from perdure.working_set import CompilerConfig
 
@@ -148,3 +149,27 @@ async def test_an_embedder_that_is_late_is_not_waited_for() -> None:
 
 def test_a_query_is_its_different_words() -> None:
     assert terms_of("100% of _Worker_ and worker?") == ["100", "of", "worker", "and"]
+
+
+@pytest.mark.parametrize(
+    ("scores", "asked"),
+    [
+        ([1 - n / 100 for n in range(100)], [12]),  # no tie
+        ([1.0] * 11 + [0.5] * 100, [12]),  # a tie that ends among the first
+        ([1.0] * 40 + [0.5] * 100, [12, 60]),  # a tie that does not
+        ([0.9999999 + n % 2 / 10**8 for n in range(9000)], [12, 60, 300, 1500, MOST_HITS]),  # one without end
+        ([1.0] * 30, [12, 60]),  # fewer than are asked for
+        ([1.0], [12]),
+        ([], [12]),
+    ],
+)
+async def test_as_many_hits_are_asked_for_as_a_tie_at_the_edge_needs(scores: list[float], asked: list[int]) -> None:
+    limits = []
+
+    async def search(limit: int) -> list[Hit]:
+        limits.append(limit)
+        return [Hit(str(n), score) for n, score in enumerate(scores[:limit])]
+
+    hits = await best(search, 2, 0.00001)
+    assert limits == asked
+    assert len(hits) == min(asked[-1], len(scores))
