@@ -12,7 +12,7 @@ import pytest
 from activities.breaker import Breaker
 from activities.compiler import WorkingSetCompiler
 from perdure.working_set import CompilerConfig, WorkingSet
-from tests.retrieval.conftest import Corpora
+from tests.retrieval.conftest import Corpora, write
 from tests.support.eventually import eventually
 from workers.stack.stack import Stack
 
@@ -135,3 +135,34 @@ async def test_of_turns_that_come_at_once_only_the_first_wait_for_a_frozen_index
     assert await eventually(whole_again)
     assert changes == [True, False]
     assert (await compiled()).context_hash == whole.context_hash
+
+
+async def test_what_two_ingests_changed_while_the_index_was_down_is_in_it_afterwards_and_nothing_else(
+    stack: Stack, killed: Corpora, folder: Path
+) -> None:
+    async def live() -> set[str]:
+        return {span.span_id for span in await killed.store.live(killed.tenant, "docs", "0" * 32, 1000)}
+
+    before = await live()
+    write(folder, {f"new/{n}.txt": f"Note {n}.\n" for n in range(40)} | {"fruit.txt": "Only plums are left.\n"})
+    assert (await killed.ingest(folder)).phase == "index_behind"
+    write(folder, {"fruit.txt": "Only quinces are left.\n", "new/0.txt": "Note zero.\n"})
+    assert (await killed.ingest(folder)).phase == "index_behind"  # the first, which waits for the index, gives way
+    await stack.weaviate.start()
+    name = await killed.store.index_name(killed.tenant, "docs", "unused")
+    (vector,) = await killed.embedder.embed(["any"])
+
+    async def the_same() -> bool:
+        now = await live()
+        indexed = {hit.span_id for hit in await killed.index.search_vector(name, vector, 1000)}
+        # Of what was there before, Weaviate loses vectors when it is killed soon after it took them.
+        return now - before <= indexed <= now and not await killed.store.removed(killed.tenant, "docs", 10)
+
+    assert await eventually(the_same, within=60)
+    assert len(await live() - before) == 41
+    assert (await killed.store.get_corpus(killed.tenant, "docs")).indexed
+    assert await killed.store.unindexed(killed.tenant, "docs", 10) == []
+    found = await killed.compile("what fruit is left?")
+    assert not found.degraded
+    assert "quinces" in found.text
+    assert "plums" not in found.text
