@@ -91,5 +91,5 @@ async def test_a_corpus_or_a_file_that_is_not_there_is_a_sentence(evaluate: Eval
     assert "Corpus not found: nothing" in err
     evaluate.golden.write_text("[]")
     code, out, err = await evaluate()
-    assert (code, out) == (1, "")
+    assert (code, out) == (2, "")
     assert "holds no query" in err
