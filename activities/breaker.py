@@ -9,15 +9,22 @@ from collections.abc import Callable
 class Breaker:
     """Opens after `failures` in a row, for `cooldown` seconds; then one caller tries, and the rest stay refused.
 
-    Every `allow()` that says yes must be followed by `succeeded()` or `failed()`.
+    Every `allow()` that says yes must be followed by `succeeded()` or `failed()`. `on_change` is told whenever it opens
+    (true) or closes (false); a try that fails keeps it open.
     """
 
     def __init__(
-        self, *, failures: int = 3, cooldown: float = 5.0, clock: Callable[[], float] = time.monotonic
+        self,
+        *,
+        failures: int = 3,
+        cooldown: float = 5.0,
+        clock: Callable[[], float] = time.monotonic,
+        on_change: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self._limit = failures
         self._cooldown = cooldown
         self._clock = clock
+        self._on_change = on_change
         self._in_a_row = 0
         self._open_until: float | None = None
 
@@ -37,10 +44,16 @@ class Breaker:
 
     def succeeded(self) -> None:
         """The call answered."""
+        was_open = self.is_open
         self._in_a_row, self._open_until = 0, None
+        if was_open:
+            self._on_change(False)
 
     def failed(self) -> None:
         """The call failed or was late."""
         self._in_a_row += 1
         if self._in_a_row >= self._limit:
+            was_open = self.is_open
             self._open_until = self._clock() + self._cooldown
+            if not was_open:
+                self._on_change(True)

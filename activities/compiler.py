@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from importlib import metadata
 from typing import Any
 
@@ -13,7 +14,7 @@ from activities.fusion import RANK_CONSTANT, by_score, diversify, fuse
 from activities.packing import SEPARATOR, Packed, pack
 from activities.past import PastVersions
 from activities.ports import CorpusVersions, Embedder, SpanIndex
-from activities.retrieval import Found, Retrieval
+from activities.retrieval import Found, Reason, Retrieval
 from activities.spans import CorpusState
 from perdure.errors import CorpusNotFound
 from perdure.working_set import Citation, CompilerConfig, WorkingSet, WorkingSetSpan, context_hash
@@ -25,7 +26,8 @@ class WorkingSetCompiler:
     """`activities.ports.Compiler`. The same query, config and corpus version give the same text and hash.
 
     Without an index, or while it is down, late or behind, Postgres full-text search is the only leg, and the set says
-    `degraded`. Keeps up to `cached_spans` spans in memory, some 4 KB each.
+    `degraded`. Keeps up to `cached_spans` spans in memory, some 4 KB each. `on_compiled` is told of each working set
+    the seconds it took, and why it is degraded if it is.
     """
 
     def __init__(
@@ -35,13 +37,23 @@ class WorkingSetCompiler:
         embedder: Embedder,
         *,
         breaker: Breaker | None = None,
+        embedder_breaker: Breaker | None = None,
+        on_compiled: Callable[[float, Reason | None], None] = lambda *_: None,
         cached_spans: int = 8192,
     ) -> None:
         self._corpora = corpora
         self._index = index
         self._embedder = embedder
         self._past = PastVersions(corpora, index, embedder.id)
-        self._retrieval = Retrieval(corpora, index, embedder, breaker or Breaker(), cached_spans)
+        self._on_compiled = on_compiled
+        self._retrieval = Retrieval(
+            corpora,
+            index,
+            embedder,
+            breaker=breaker or Breaker(),
+            embedder_breaker=embedder_breaker or Breaker(),
+            cached_spans=cached_spans,
+        )
         self._program_version = _program_version()
 
     async def close(self) -> None:
@@ -64,7 +76,8 @@ class WorkingSetCompiler:
     ) -> WorkingSet:
         searched = query if search_query is None else search_query
         log = Explain(searched)
-        async with self._retrieval.embedding(searched, log) as vector:  # while Postgres tells which version there is
+        # The query is embedded while Postgres tells which version there is.
+        async with self._retrieval.embedding(searched, config, log) as vector:
             state = await self._state(tenant, corpus)
             if config.as_of is not None:
                 state = await self._past.state(tenant, corpus, state, config.as_of, config.retrieval_timeout)
@@ -76,6 +89,8 @@ class WorkingSetCompiler:
             manifest = self._manifest(corpus, state, query, search_query, config, found, packed)
             spans, citations = _cited(packed, scores)
             digest = context_hash(packed.text)
+        elapsed_ms = log.total_ms()
+        self._on_compiled(elapsed_ms / 1000, found.degraded.reason if found.degraded else None)
         return WorkingSet(
             text=packed.text,
             spans=spans,
@@ -83,9 +98,9 @@ class WorkingSetCompiler:
             tokens_used=packed.tokens_used,
             query=query,
             context_hash=digest,
-            compilation_time_ms=log.total_ms(),
+            compilation_time_ms=elapsed_ms,
             degraded=found.degraded is not None,
-            degraded_reason=found.degraded,
+            degraded_reason=found.degraded.text if found.degraded else None,
             manifest=manifest,
             explain=log.report(config) if explain else None,
         )

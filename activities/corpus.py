@@ -30,8 +30,8 @@ from activities.ingest import (
 )
 from activities.ingest_batch import CutFile, StagedFile
 from activities.ports import CorpusStore, Embedder, SpanIndex
-from activities.spans import Span, artifact_id, span_id
-from perdure.errors import PerdureError
+from activities.spans import EmbedderRefused, Span, artifact_id, span_id
+from perdure.errors import PerdureError, Unavailable
 from perdure.wire import refusal
 
 STEP_SPANS = 128
@@ -39,7 +39,6 @@ STEP_SPANS = 128
 RETENTION = timedelta(days=7)
 """How long a version can be read after the next one is published, where the settings say nothing else."""
 _FILES_AT_ONCE = 32
-_TEXTS_AT_ONCE = 8
 _INDEX_AT_ONCE = 256
 _FIRST = str(UUID(int=0))
 
@@ -56,6 +55,7 @@ class CorpusActivities:
         chunking: str = DEFAULT_CHUNKING,
         embed_at_once: int = 2,
         retention: timedelta = RETENTION,
+        texts_at_once: int = 8,
     ) -> None:
         self._store = store
         self._index = index
@@ -63,6 +63,7 @@ class CorpusActivities:
         self._chunking = chunking
         self._retention = retention
         self._embedding = asyncio.Semaphore(embed_at_once)
+        self._texts_at_once = texts_at_once
 
     def all(self) -> list[Callable[..., Awaitable[object]]]:
         """What a worker registers."""
@@ -191,7 +192,8 @@ class CorpusActivities:
         spans = await asyncio.to_thread(self._cut, upload, file)
         held = await self._store.held(upload.tenant, upload.corpus, [span.span_id for span in spans])
         fresh = [span for span in spans if span.span_id not in held]
-        groups = [fresh[i : i + _TEXTS_AT_ONCE] for i in range(0, len(fresh), _TEXTS_AT_ONCE)]
+        size = self._texts_at_once
+        groups = [fresh[i : i + size] for i in range(0, len(fresh), size)]
         vectors = await asyncio.gather(*(self._embed([span.text for span in group]) for group in groups))
         by_id = {
             span.span_id: vector
@@ -203,7 +205,12 @@ class CorpusActivities:
     async def _embed(self, texts: Sequence[str]) -> list[bytes]:
         async with self._embedding:
             activity.heartbeat()
-            return await self._embedder.embed(texts)
+            try:
+                return await self._embedder.embed(texts)
+            except (
+                EmbedderRefused
+            ) as error:  # for good, until an operator acts: an ingest that waited would say nothing
+                raise refusal(Unavailable(f"{error} Then ingest again.")) from error
 
     def _cut(self, upload: Upload, file: StagedFile) -> list[Span]:
         lines = lines_of(file.content)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
+from typing import Literal, NamedTuple, TypeAlias
 
 from activities.breaker import Breaker
 from activities.explain import Explain
@@ -24,11 +25,41 @@ _OVER_FETCH = 10
 WIDER = 10
 """Times as many hits are asked for, once, when spans of other versions left a leg short: while an ingest works, the
 index holds what is not published yet, and for a moment what is published no more."""
+_MORE = 5
+"""Times as many hits are asked for when the tie at the edge is longer."""
+MOST_HITS = 2000
+"""Of a leg. Only when more spans than these are equally good does the index's own order decide."""
 _LEXICAL_DIGITS = 3
+_LEXICAL_TIE = 0.002
+_SEMANTIC_TIE = 0.00001
+"""Differences of an index's scores that may be none in ours, which are rounded."""
+
+
+Reason: TypeAlias = Literal[
+    "no_index",
+    "index_behind",
+    "other_embedder",
+    "index_left_alone",
+    "index_failed",
+    "embedder_left_alone",
+    "embedder_failed",
+]
+"""Why the index had no part in a working set, by a name that can be counted."""
+
+
+class Degraded(NamedTuple):
+    """Why the index had no part in it, to be counted and to be read."""
+
+    reason: Reason
+    text: str
 
 
 class EmbedderFailed(Exception):
     """The query has no vector. None is made up."""
+
+    def __init__(self, reason: Literal["embedder_left_alone", "embedder_failed"], text: str) -> None:
+        super().__init__(text)
+        self.degraded = Degraded(reason, text)
 
 
 class Scored(NamedTuple):
@@ -44,7 +75,7 @@ class Found:
 
     semantic: list[Scored]
     lexical: list[Scored]
-    degraded: str | None = None
+    degraded: Degraded | None = None
 
 
 def terms_of(query: str) -> list[str]:
@@ -57,22 +88,43 @@ def ordered(found: list[Scored], limit: int) -> list[Scored]:
     return sorted(found, key=lambda scored: (-scored.score, scored.span.place))[:limit]
 
 
+async def best(search: Callable[[int], Awaitable[list[Hit]]], k: int, tie: float) -> list[Hit]:
+    """Hits among which the best k are, whoever breaks their ties: all others score less than the k-th by over `tie`.
+
+    `search` answers the best of a number of hits, best first. At most `MOST_HITS` are asked for.
+    """
+    limit = k + _OVER_FETCH
+    while True:
+        hits = await search(limit)
+        if len(hits) < limit or limit >= MOST_HITS or hits[k - 1].score - hits[-1].score > tie:
+            return hits
+        limit = min(limit * _MORE, MOST_HITS)
+
+
 class Retrieval:
     """Both legs at once. Postgres decides which spans exist and what they say; the index only finds them."""
 
     def __init__(
-        self, corpora: CorpusReader, index: SpanIndex | None, embedder: Embedder, breaker: Breaker, cached_spans: int
+        self,
+        corpora: CorpusReader,
+        index: SpanIndex | None,
+        embedder: Embedder,
+        *,
+        breaker: Breaker,
+        embedder_breaker: Breaker,
+        cached_spans: int,
     ) -> None:
         self._corpora = corpora
         self._index = index
         self._embedder = embedder
         self._breaker = breaker
+        self._embedder_breaker = embedder_breaker
         self._spans = SpanCache(corpora, cached_spans)
 
     @asynccontextmanager
-    async def embedding(self, query: str, log: Explain) -> AsyncIterator[Awaitable[bytes]]:
+    async def embedding(self, query: str, config: CompilerConfig, log: Explain) -> AsyncIterator[Awaitable[bytes]]:
         """The query's vector, being made meanwhile; dropped at the end if nobody waited for it."""
-        vector = asyncio.create_task(self._embed(query, log))
+        vector = asyncio.create_task(self._embed(query, config.retrieval_timeout.total_seconds(), log))
         try:
             yield vector
         finally:
@@ -103,12 +155,11 @@ class Retrieval:
                     vector, near, matching = await self._ask(state, embedding, terms, config, log, times=WIDER)
                     held = await self._held(tenant, corpus, state, near, matching)
             except EmbedderFailed as error:
-                degraded = str(error)
+                degraded = error.degraded
             except (IndexUnavailable, TimeoutError) as error:
                 self._breaker.failed()
-                degraded = (
-                    str(error) or f"The span index gave no answer in {config.retrieval_timeout.total_seconds()} s."
-                )
+                late = f"The span index gave no answer in {config.retrieval_timeout.total_seconds()} s."
+                degraded = Degraded("index_failed", str(error) or late)
             else:
                 self._breaker.succeeded()
                 # The index's own scores differ in their last bits from one build of it to the next: compute them here.
@@ -126,15 +177,20 @@ class Retrieval:
     ) -> dict[str, Span]:
         return await self._spans.get(tenant, corpus, state.version, (hit.span_id for hit in (*near, *matching)))
 
-    def _refusal(self, state: CorpusState) -> str | None:
+    def _refusal(self, state: CorpusState) -> Degraded | None:
         if self._index is None:
-            return "No span index is configured."
+            return Degraded("no_index", "No span index is configured.")
         if state.index is None or state.indexed_version < state.version:
-            return f"The span index has not caught up with version {state.version} of the corpus."
+            return Degraded(
+                "index_behind", f"The span index has not caught up with version {state.version} of the corpus."
+            )
         if state.embedder != self._embedder.id:
-            return f"The corpus was embedded with {state.embedder}; this worker has {self._embedder.id}."
+            return Degraded(
+                "other_embedder",
+                f"The corpus was embedded with {state.embedder}; this worker has {self._embedder.id}.",
+            )
         if not self._breaker.allow():
-            return "The span index failed a moment ago and is not asked again yet."
+            return Degraded("index_left_alone", "The span index failed a moment ago and is not asked again yet.")
         return None
 
     async def _ask(
@@ -156,26 +212,34 @@ class Retrieval:
                 return []
             with log.timed("lexical_search"):
                 async with asyncio.timeout(limit):
-                    return await index.search_text(name, terms, times * config.lexical_k + _OVER_FETCH)
+                    return await best(partial(index.search_text, name, terms), times * config.lexical_k, _LEXICAL_TIE)
 
         matching = asyncio.create_task(match())  # while the query is embedded, which is not the index's time
         try:
             vector = await embedding
             with log.timed("semantic_search"):
                 async with asyncio.timeout(limit):
-                    near = await index.search_vector(name, vector, times * config.semantic_k + _OVER_FETCH)
+                    search = partial(index.search_vector, name, vector)
+                    near = await best(search, times * config.semantic_k, _SEMANTIC_TIE)
             return vector, near, await matching
         finally:
             if not matching.done():
                 matching.cancel()
             await asyncio.gather(matching, return_exceptions=True)
 
-    async def _embed(self, query: str, log: Explain) -> bytes:
+    async def _embed(self, query: str, limit: float, log: Explain) -> bytes:
+        if not self._embedder_breaker.allow():
+            raise EmbedderFailed("embedder_left_alone", "The embedder failed a moment ago and is not asked again yet.")
         try:
             with log.timed("embed_query"):
-                (vector,) = await self._embedder.embed([query])
+                async with asyncio.timeout(limit):
+                    (vector,) = await self._embedder.embed([query])
         except Exception as error:  # whatever a model's runtime raises: the turn goes on without the semantic leg
-            raise EmbedderFailed(f"The embedder failed: {error}") from error
+            self._embedder_breaker.failed()
+            late = f"The embedder gave no answer in {limit} s."
+            text = late if isinstance(error, TimeoutError) else f"The embedder failed: {error}"
+            raise EmbedderFailed("embedder_failed", text) from error
+        self._embedder_breaker.succeeded()
         log.embedding(vector)
         return vector
 

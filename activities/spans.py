@@ -38,6 +38,10 @@ class IndexUnavailable(Exception):
     """The span index is down, late, or lacks what was asked for."""
 
 
+class EmbedderRefused(Exception):
+    """The embedder refuses, or its vectors are not what the settings say; asking again gives the same answer."""
+
+
 class Hit(NamedTuple):
     """A span that a leg found, and the leg's own score; higher is better."""
 

@@ -8,6 +8,8 @@ from typing import Any
 
 _PIECE = 500_000
 """Characters counted at once: the tokenizer refuses a million."""
+_LONGEST = 128
+"""Characters of the longest token, which is spaces."""
 
 
 def count(text: str, encoding: str = "cl100k_base") -> int:
@@ -22,6 +24,25 @@ def count(text: str, encoding: str = "cl100k_base") -> int:
     if len(text) <= _PIECE:
         return len(encoder.encode_ordinary(text))
     return sum(len(encoder.encode_ordinary(text[i : i + _PIECE])) for i in range(0, len(text), _PIECE))
+
+
+def first(text: str, limit: int, encoding: str = "cl100k_base") -> str:
+    """The start of `text` that has at most `limit` tokens; all of it, if it has no more.
+
+    Raises:
+        KeyError: the encoding is not known.
+    """
+    text = text[: limit * _LONGEST]
+    if count(text, encoding) <= limit:
+        return text
+    fits, over = 0, len(text)
+    while over - fits > 1:
+        middle = (fits + over) // 2
+        if count(text[:middle], encoding) <= limit:
+            fits = middle
+        else:
+            over = middle
+    return text[:fits]
 
 
 @cache

@@ -13,12 +13,12 @@ from datetime import timedelta
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.service import RPCError
 
-from activities.embedder import MODEL_SHA256, MiniLm
 from activities.stores.migrate import current_and_head
 from activities.stores.weaviate_index import COLLECTION
 from perdure.errors import PerdureError
 from workers import search_attributes
 from workers.health import pollers
+from workers.retrieval import open_embedder
 from workers.settings import Settings, connect_temporal
 
 TIMEOUT = timedelta(seconds=15)
@@ -119,13 +119,16 @@ def _get(request: urllib.request.Request) -> bytes:
     return content
 
 
-async def _embedder(_: Settings) -> str:
-    model = MiniLm()
+async def _embedder(settings: Settings) -> str:
+    local = settings.embedder_url is None
     try:
-        await asyncio.to_thread(model.load)
-    except (OSError, ImportError, RuntimeError) as error:
-        raise Problem(str(error), "Install `perdure[server]` again.") from error
-    return f"{model.id.name}, sha256 {MODEL_SHA256[:12]}…"
+        async with open_embedder(settings) as embedder:
+            await embedder.embed(["a text"])
+            return f"{embedder.id}, dimension {embedder.id.dimension}" + (" (local)" if local else "")
+    except Exception as error:  # whatever a model's runtime raises
+        raise Problem(
+            str(error), "Install `perdure[server]` again." if local else "Check PERDURE_EMBEDDER_*."
+        ) from error
 
 
 async def _worker(settings: Settings) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 import platformdirs
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -49,6 +49,30 @@ class Settings(BaseSettings):
         default_factory=ClientConfigProfile.load, description="Of `temporalio.envconfig`; its address is none if unset."
     )
 
+    embedder_url: str | None = Field(
+        None,
+        pattern="^https?://",
+        description="Speaks OpenAI's protocol, as `https://host/v1/embeddings` does. None: the local model.",
+    )
+    embedder_model: str | None = Field(None, description="The model's name there, stored with its vectors.")
+    embedder_dimension: int | None = Field(None, ge=1, description="Of its vectors; others are refused.")
+    embedder_api_key: SecretStr | None = Field(None, description="None: no `Authorization`.")
+    embedder_version: str = Field(
+        "1", min_length=1, description="Another one when the model behind its name changes: vectors of two never meet."
+    )
+    embedder_input_tokens: int = Field(
+        256,
+        ge=16,
+        description="Tokens (cl100k_base) of the largest span, which the model must read. Another: new corpora.",
+    )
+    embedder_batch: int = Field(64, ge=1, description="Texts of one request.")
+    embedder_timeout: timedelta = Field(
+        timedelta(seconds=20),
+        gt=timedelta(0),
+        le=timedelta(seconds=25),
+        description="For one request, its repetitions included. A turn waits for `retrieval_timeout` only.",
+    )
+
     data_dir: Path = Field(
         default_factory=lambda: platformdirs.user_data_path("perdure", appauthor=False),
         description="All data and logs of a local stack. One stack runs in it at a time.",
@@ -85,6 +109,12 @@ class Settings(BaseSettings):
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
     log_format: Literal["json", "text"] = Field("json", description="On stderr: one JSON object a line, or plain text.")
+
+    @model_validator(mode="after")
+    def _embedder_is_whole(self) -> Self:
+        if self.embedder_url and not (self.embedder_model and self.embedder_dimension):
+            raise ValueError("PERDURE_EMBEDDER_URL needs PERDURE_EMBEDDER_MODEL and PERDURE_EMBEDDER_DIMENSION.")
+        return self
 
     @property
     def temporal_address(self) -> str:

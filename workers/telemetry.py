@@ -1,4 +1,4 @@
-"""Traces through OpenTelemetry when `OTEL_*` asks for them, and structured logs on stderr always."""
+"""Traces and metrics through OpenTelemetry when `OTEL_*` asks for them, and structured logs on stderr always."""
 
 from __future__ import annotations
 
@@ -10,65 +10,106 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from opentelemetry.metrics import Meter
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.resources import Resource
     from temporalio.client import Plugin
     from temporalio.contrib.opentelemetry import ReplaySafeTracerProvider
 
 _provider: ReplaySafeTracerProvider | None = None
+_meters: MeterProvider | None = None
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
-def enabled() -> bool:
-    """Whether the environment asks for traces: an OTLP endpoint or an exporter is named, and none of them says no."""
-    exporter = os.environ.get("OTEL_TRACES_EXPORTER", "")
+def enabled(signal: Literal["TRACES", "METRICS"]) -> bool:
+    """Whether the environment asks for them: an OTLP endpoint or an exporter is named, and none of them says no."""
+    exporter = os.environ.get(f"OTEL_{signal}_EXPORTER", "")
     if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or exporter == "none":
         return False
-    endpoints = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    endpoints = ("OTEL_EXPORTER_OTLP_ENDPOINT", f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT")
     return bool(exporter) or any(os.environ.get(name) for name in endpoints)
 
 
-def start(service_name: str) -> bool:
-    """Begin tracing, if `enabled()`: Temporal calls, Postgres statements and spans of our own. Answers whether it did.
+def start(service_name: str) -> None:
+    """Begin tracing (Temporal calls, Postgres statements, spans of our own) and metrics, each if `enabled()`.
 
     `service_name` is used unless `OTEL_SERVICE_NAME` is set. Call it once, before any client is connected.
 
     Raises:
-        ValueError: `OTEL_TRACES_EXPORTER` is neither `otlp` nor `console`.
+        ValueError: `OTEL_TRACES_EXPORTER` or `OTEL_METRICS_EXPORTER` is neither `otlp` nor `console`.
     """
+    if enabled("TRACES"):
+        _start_traces(_resource(service_name))
+    if enabled("METRICS"):
+        _start_metrics(_resource(service_name))
+
+
+def _start_traces(resource: Resource) -> None:
     global _provider
-    if not enabled():
-        return False
     from opentelemetry import trace
     from opentelemetry.instrumentation.psycopg import PsycopgInstrumentor
-    from opentelemetry.sdk.resources import SERVICE_NAME, Resource
     from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter
     from temporalio.contrib.opentelemetry import create_tracer_provider
 
     from workers.session_spans import SessionSpans
 
     exporter: SpanExporter
-    match os.environ.get("OTEL_TRACES_EXPORTER") or "otlp":
-        case "console":
-            exporter = ConsoleSpanExporter(out=sys.stderr)
-        case "otlp":
-            from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    if _exporter("TRACES") == "console":
+        exporter = ConsoleSpanExporter(out=sys.stderr)
+    else:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
-            exporter = OTLPSpanExporter()
-        case other:
-            raise ValueError(f"OTEL_TRACES_EXPORTER is {other!r}; use otlp, console or none.")
-    named = {} if os.environ.get("OTEL_SERVICE_NAME") else {SERVICE_NAME: service_name}
+        exporter = OTLPSpanExporter()
     # Flushed by `stop`: processes that used the SDK leave by `os._exit`, where an exit handler would never run.
-    _provider = create_tracer_provider(resource=Resource.create(named), shutdown_on_exit=False)
+    _provider = create_tracer_provider(resource=resource, shutdown_on_exit=False)
     _provider.add_span_processor(SessionSpans())
     _provider.add_span_processor(BatchSpanProcessor(exporter))
     trace.set_tracer_provider(_provider)
     PsycopgInstrumentor().instrument()
-    return True
+
+
+def _start_metrics(resource: Resource) -> None:
+    global _meters
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import ConsoleMetricExporter, MetricExporter, PeriodicExportingMetricReader
+
+    exporter: MetricExporter
+    if _exporter("METRICS") == "console":
+        exporter = ConsoleMetricExporter(out=sys.stderr)
+    else:
+        from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+
+        exporter = OTLPMetricExporter()
+    _meters = MeterProvider([PeriodicExportingMetricReader(exporter)], resource=resource, shutdown_on_exit=False)
+
+
+def _exporter(signal: str) -> str:
+    name = f"OTEL_{signal}_EXPORTER"
+    exporter = os.environ.get(name) or "otlp"
+    if exporter not in ("otlp", "console"):
+        raise ValueError(f"{name} is {exporter!r}; use otlp, console or none.")
+    return exporter
+
+
+def _resource(service_name: str) -> Resource:
+    from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+
+    return Resource.create({} if os.environ.get("OTEL_SERVICE_NAME") else {SERVICE_NAME: service_name})
 
 
 def stop() -> None:
-    """Send what is still held. Without effect when tracing never began."""
+    """Send what is still held. Without effect when nothing began."""
     if _provider is not None:
         _provider.shutdown()
+    if _meters is not None:
+        _meters.shutdown()
+
+
+def meter() -> Meter:
+    """What makes instruments; they do nothing while metrics are off."""
+    from opentelemetry.metrics import NoOpMeter
+
+    return NoOpMeter("perdure") if _meters is None else _meters.get_meter("perdure")
 
 
 def client_plugins() -> list[Plugin]:
@@ -111,3 +152,4 @@ def log_to_stderr(level: str, form: Literal["json", "text"]) -> None:
     else:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.getLogger("httpx").setLevel("WARNING")  # else a line for each request, with an address that may hold a key

@@ -11,15 +11,12 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING
 
 import uvloop
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from activities.compiler import WorkingSetCompiler
 from activities.corpus import CorpusActivities
-from activities.embedder import MiniLm
 from activities.purge import PurgeActivities
 from activities.recompile import RecompileActivities
 from activities.session import SessionActivities
@@ -29,15 +26,14 @@ from activities.stores.session_reader import PostgresReader
 from activities.stores.session_store import PostgresSessionStore
 from activities.tokens import count
 from workers import telemetry
+from workers.compiler_metrics import CompilerMetrics
+from workers.retrieval import compiler_of, open_embedder, open_index, texts_at_once
 from workers.runner import RESTRICTIONS, SessionRunner
 from workers.settings import Settings, connect_temporal
 from workflows.ingest import IngestCorpus
 from workflows.purge import PurgeSession
 from workflows.recompile import RecompileSession
 from workflows.session import SessionWorkflow
-
-if TYPE_CHECKING:
-    from activities.stores.weaviate_index import WeaviateIndex
 
 logger = logging.getLogger(__name__)
 
@@ -48,13 +44,10 @@ async def running_worker(settings: Settings, client: Client) -> AsyncIterator[Wo
     async with AsyncExitStack() as resources:
         engine = engine_of(settings.require_database_url())
         resources.push_async_callback(engine.dispose)
-        embedder = MiniLm()
-        await asyncio.to_thread(embedder.load)  # else the first turn would wait for it
-        index = span_index(settings, embedder)
-        if index is not None:
-            resources.push_async_callback(index.close)
+        embedder = await resources.enter_async_context(open_embedder(settings))
+        index = await resources.enter_async_context(open_index(settings, embedder))
         corpora = PostgresCorpusStore(engine)
-        compiler = WorkingSetCompiler(corpora, index, embedder)
+        compiler = compiler_of(corpora, index, embedder, CompilerMetrics(telemetry.meter()))
         resources.push_async_callback(compiler.close)
         reader = PostgresReader(engine)
         sessions = SessionActivities(PostgresSessionStore(engine), reader, compiler, count)
@@ -64,7 +57,13 @@ async def running_worker(settings: Settings, client: Client) -> AsyncIterator[Wo
             workflows=[SessionWorkflow, PurgeSession, IngestCorpus, RecompileSession],
             activities=[
                 *sessions.all(),
-                *CorpusActivities(corpora, index, embedder, retention=settings.corpus_retention).all(),
+                *CorpusActivities(
+                    corpora,
+                    index,
+                    embedder,
+                    texts_at_once=texts_at_once(settings),
+                    retention=settings.corpus_retention,
+                ).all(),
                 *RecompileActivities(reader, compiler).all(),
                 PurgeActivities(client).purge_runs,
             ],
@@ -77,16 +76,6 @@ async def running_worker(settings: Settings, client: Client) -> AsyncIterator[Wo
         )
         await resources.enter_async_context(worker)
         yield worker
-
-
-def span_index(settings: Settings, embedder: MiniLm) -> WeaviateIndex | None:
-    """The span index that the settings name; none when they name none, and then working sets are degraded."""
-    if settings.weaviate_url is None:
-        return None
-    from activities.stores.weaviate_index import WeaviateIndex  # its driver's import takes a second
-
-    key = settings.weaviate_api_key.get_secret_value() if settings.weaviate_api_key else None
-    return WeaviateIndex(settings.weaviate_url, settings.weaviate_grpc_port, embedder.id, api_key=key)
 
 
 async def run(settings: Settings) -> None:

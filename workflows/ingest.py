@@ -32,6 +32,8 @@ with workflow.unsafe.imports_passed_through():
 _LONG = timedelta(hours=6)
 _SILENCE = timedelta(seconds=90)
 """How long an activity may be silent: Weaviate may take a minute to refuse a batch."""
+_SILENCE_EMBEDDING = timedelta(seconds=30)
+"""Each batch of texts is told of, and an embedder answers or gives up sooner; a killed worker is noticed after this."""
 _UNTIL_DONE = RetryPolicy(maximum_interval=timedelta(seconds=10))
 _A_FEW_TIMES = RetryPolicy(maximum_attempts=3)
 
@@ -120,7 +122,7 @@ class IngestCorpus:
             payload,
             result_type=result,
             start_to_close_timeout=_LONG,
-            heartbeat_timeout=_SILENCE,
+            heartbeat_timeout=_SILENCE_EMBEDDING if name == FILES else _SILENCE,
             retry_policy=retry,
             summary=self._request.corpus,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from activities.compiler import WorkingSetCompiler
 from activities.corpus import CorpusActivities
 from activities.embedder import MiniLm
 from activities.ingest_folder import ingest_folder
+from activities.ports import Embedder
 from activities.stores.corpus_store import PostgresCorpusStore
 from activities.stores.engine import engine_of
 from activities.stores.weaviate_index import WeaviateIndex
@@ -32,13 +34,20 @@ class Corpora:
     engine: AsyncEngine
     store: PostgresCorpusStore
     index: WeaviateIndex
-    embedder: MiniLm
+    embedder: Embedder
     compiler: WorkingSetCompiler
     tenant: str
+    task_queue: str
 
     async def ingest(self, folder: Path, corpus: str = "docs", *, prune: bool = False) -> IngestReport:
         return await ingest_folder(
-            self.client, self.store, folder, corpus=corpus, tenant=self.tenant, task_queue=self.tenant, prune=prune
+            self.client,
+            self.store,
+            folder,
+            corpus=corpus,
+            tenant=self.tenant,
+            task_queue=self.task_queue,
+            prune=prune,
         )
 
     async def compile(
@@ -59,15 +68,24 @@ async def corpora(
     stack: Stack, database_url: str, temporal_client: Client, unique: str, embedder: MiniLm
 ) -> AsyncIterator[Corpora]:
     """A worker on a task queue of its own, which is also the tenant's name."""
+    async with corpora_with(embedder, stack, database_url, temporal_client, unique) as corpora:
+        yield corpora
+
+
+@asynccontextmanager
+async def corpora_with(
+    embedder: Embedder, stack: Stack, database_url: str, client: Client, tenant: str, task_queue: str | None = None
+) -> AsyncIterator[Corpora]:
+    """A worker that has `embedder`."""
     assert stack.addresses.weaviate is not None
     engine = engine_of(database_url, pool_size=8)
     store = PostgresCorpusStore(engine)
     index = WeaviateIndex(stack.addresses.weaviate, stack.addresses.weaviate_grpc_port, embedder.id)
+    queue = task_queue or tenant
     activities = CorpusActivities(store, index, embedder)
-    worker = Worker(temporal_client, task_queue=unique, workflows=[IngestCorpus], activities=activities.all())
-    async with worker:
+    async with Worker(client, task_queue=queue, workflows=[IngestCorpus], activities=activities.all()):
         compiler = WorkingSetCompiler(store, index, embedder)
-        yield Corpora(temporal_client, engine, store, index, embedder, compiler, unique)
+        yield Corpora(client, engine, store, index, embedder, compiler, tenant, queue)
     await index.close()
     await engine.dispose()
 

@@ -11,8 +11,8 @@ import pytest
 
 from activities.breaker import Breaker
 from activities.compiler import WorkingSetCompiler
-from perdure.working_set import CompilerConfig
-from tests.retrieval.conftest import Corpora
+from perdure.working_set import CompilerConfig, WorkingSet
+from tests.retrieval.conftest import Corpora, write
 from tests.support.eventually import eventually
 from workers.stack.stack import Stack
 
@@ -92,3 +92,77 @@ async def test_turns_do_not_pile_up_on_a_frozen_index(stack: Stack, corpora: Cor
         "The span index failed a moment ago and is not asked again yet."
     }
     assert {found.context_hash for found in rest} == {first.context_hash}
+
+
+async def test_of_turns_that_come_at_once_only_the_first_wait_for_a_frozen_index(
+    stack: Stack, corpora: Corpora, folder: Path
+) -> None:
+    await corpora.ingest(folder)
+    now, changes = [0.0], list[bool]()
+    breaker = Breaker(failures=3, cooldown=5, clock=lambda: now[0], on_change=changes.append)
+    compiler = WorkingSetCompiler(corpora.store, corpora.index, corpora.embedder, breaker=breaker)
+    limit = timedelta(seconds=1)
+
+    async def compiled() -> WorkingSet:
+        config = CompilerConfig(retrieval_timeout=limit)
+        return await compiler.compile(tenant=corpora.tenant, corpus="docs", query=QUERY, config=config)
+
+    async def at_once() -> list[WorkingSet]:
+        return await asyncio.gather(*(compiled() for _ in range(20)))
+
+    whole = await compiled()
+    stack.weaviate.freeze()
+    try:
+        first = await at_once()
+        opened = list(changes)
+        rest = await at_once()
+        now[0] = 6
+        tried = await at_once()
+    finally:
+        stack.weaviate.thaw()
+    assert opened == [True]
+    assert all(found.degraded for found in (*first, *rest, *tried))
+    limit_ms = limit.total_seconds() * 1000
+    assert all(found.compilation_time_ms > limit_ms for found in first)
+    assert all(found.compilation_time_ms < limit_ms for found in rest)
+    waited = sorted(found.compilation_time_ms for found in tried)
+    assert waited[-1] > limit_ms > waited[-2]  # after the cooldown one tries
+
+    async def whole_again() -> bool:
+        now[0] += 6
+        return not (await compiled()).degraded
+
+    assert await eventually(whole_again)
+    assert changes == [True, False]
+    assert (await compiled()).context_hash == whole.context_hash
+
+
+async def test_what_two_ingests_changed_while_the_index_was_down_is_in_it_afterwards_and_nothing_else(
+    stack: Stack, killed: Corpora, folder: Path
+) -> None:
+    async def live() -> set[str]:
+        return {span.span_id for span in await killed.store.live(killed.tenant, "docs", "0" * 32, 1000)}
+
+    before = await live()
+    write(folder, {f"new/{n}.txt": f"Note {n}.\n" for n in range(40)} | {"fruit.txt": "Only plums are left.\n"})
+    assert (await killed.ingest(folder)).phase == "index_behind"
+    write(folder, {"fruit.txt": "Only quinces are left.\n", "new/0.txt": "Note zero.\n"})
+    assert (await killed.ingest(folder)).phase == "index_behind"  # the first, which waits for the index, gives way
+    await stack.weaviate.start()
+    name = await killed.store.index_name(killed.tenant, "docs", "unused")
+    (vector,) = await killed.embedder.embed(["any"])
+
+    async def the_same() -> bool:
+        now = await live()
+        indexed = {hit.span_id for hit in await killed.index.search_vector(name, vector, 1000)}
+        # Of what was there before, Weaviate loses vectors when it is killed soon after it took them.
+        return now - before <= indexed <= now and not await killed.store.removed(killed.tenant, "docs", 10)
+
+    assert await eventually(the_same, within=60)
+    assert len(await live() - before) == 41
+    assert (await killed.store.get_corpus(killed.tenant, "docs")).indexed
+    assert await killed.store.unindexed(killed.tenant, "docs", 10) == []
+    found = await killed.compile("what fruit is left?")
+    assert not found.degraded
+    assert "quinces" in found.text
+    assert "plums" not in found.text

@@ -63,8 +63,21 @@ def test_the_addresses_that_a_killed_stack_left_are_not_used(tmp_path: Path) -> 
     assert Settings.load().database_url is None
 
 
+def test_an_embedder_is_named_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERDURE_EMBEDDER_URL", "https://embed.example/v1/embeddings")
+    with pytest.raises(ValidationError, match="PERDURE_EMBEDDER_URL needs PERDURE_EMBEDDER_MODEL"):
+        Settings.load()
+    monkeypatch.setenv("PERDURE_EMBEDDER_MODEL", "m")
+    monkeypatch.setenv("PERDURE_EMBEDDER_DIMENSION", "16")
+    assert Settings.load().embedder_dimension == 16
+    monkeypatch.setenv("PERDURE_EMBEDDER_URL", "embed.example")
+    with pytest.raises(ValidationError, match="embedder_url"):
+        Settings.load()
+
+
 def test_a_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PERDURE_WEAVIATE_API_KEY", "hush")
+    monkeypatch.setenv("PERDURE_EMBEDDER_API_KEY", "hush")
     assert "hush" not in repr(Settings.load())
 
 

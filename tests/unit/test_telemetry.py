@@ -1,4 +1,4 @@
-"""Logs as lines of JSON, and when traces are on."""
+"""Logs as lines of JSON, and when traces and metrics are on."""
 
 from __future__ import annotations
 
@@ -8,27 +8,46 @@ import sys
 
 import pytest
 
-from workers.telemetry import JsonFormatter, enabled
+from workers.telemetry import JsonFormatter, enabled, meter, start
+
+ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (*ENDPOINT, "OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER", "OTEL_SDK_DISABLED"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.mark.parametrize(
-    ("variables", "on"),
+    ("variables", "traces", "metrics"),
     [
-        ({}, False),
-        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}, True),
-        ({"OTEL_TRACES_EXPORTER": "console"}, True),
-        ({"OTEL_TRACES_EXPORTER": "none", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}, False),
-        ({"OTEL_TRACES_EXPORTER": "console", "OTEL_SDK_DISABLED": "true"}, False),
+        ({}, False, False),
+        (ENDPOINT, True, True),
+        ({"OTEL_TRACES_EXPORTER": "console"}, True, False),
+        ({"OTEL_METRICS_EXPORTER": "console"}, False, True),
+        ({"OTEL_TRACES_EXPORTER": "none", **ENDPOINT}, False, True),
+        ({"OTEL_METRICS_EXPORTER": "none", **ENDPOINT}, True, False),
+        ({"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://127.0.0.1:4318/v1/metrics"}, False, True),
+        ({"OTEL_TRACES_EXPORTER": "console", "OTEL_SDK_DISABLED": "true"}, False, False),
     ],
 )
-def test_traces_are_off_unless_the_environment_asks(
-    variables: dict[str, str], on: bool, monkeypatch: pytest.MonkeyPatch
+def test_traces_and_metrics_are_off_unless_the_environment_asks(
+    variables: dict[str, str], traces: bool, metrics: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_EXPORTER", "OTEL_SDK_DISABLED"):
-        monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert enabled() is on
+    assert (enabled("TRACES"), enabled("METRICS")) == (traces, metrics)
+
+
+def test_instruments_do_nothing_while_metrics_are_off() -> None:
+    meter().create_counter("perdure.anything").add(1)
+
+
+def test_an_exporter_that_is_not_known_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_METRICS_EXPORTER", "carrier-pigeon")
+    with pytest.raises(ValueError, match="OTEL_METRICS_EXPORTER is 'carrier-pigeon'"):
+        start("perdure-test")
 
 
 def test_a_log_line_is_one_json_object_with_extra_fields_and_the_exception() -> None:

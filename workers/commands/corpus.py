@@ -96,7 +96,7 @@ def list_(output: Output = Format.TEXT) -> None:
         async with _store(settings) as store:
             return await store.list_corpora(settings.tenant)
 
-    found = _run(work)
+    found = run(work)
     show(found, output, lambda: _corpora(found) if found else "No corpora. `perdure corpus ingest` makes one.")
 
 
@@ -113,24 +113,29 @@ def show_(name: Name, output: Output = Format.TEXT) -> None:
             kept = [item.version for item in await store.versions(settings.tenant, name)]
             return held, artifacts, kept
 
-    held, artifacts, kept = _run(work)
+    held, artifacts, kept = run(work)
     data = {**held.model_dump(mode="json"), "versions_kept": kept, "documents": artifacts}
     show(data, output, lambda: _documents(held, artifacts))
     if output is Format.TEXT and kept:
         progress(f"Versions kept, for `--as-of`: {kept[0]} to {kept[-1]}.")
 
 
-def _run(work: Callable[[Settings], Awaitable[T]]) -> T:
+def run(work: Callable[[Settings], Awaitable[T]]) -> T:
+    """What `work` answers, with the settings of the environment.
+
+    Raises:
+        PerdureError: PostgreSQL does not answer, or not as it should; it says what to do.
+    """
     from sqlalchemy.exc import DBAPIError
 
     from workers.database_errors import explained
     from workers.settings import Settings
 
-    async def run() -> T:
+    async def loaded() -> T:
         return await work(Settings.load())
 
     try:
-        return asyncio.run(run())
+        return asyncio.run(loaded())
     except DBAPIError as error:
         raise explained(error) from error
 
@@ -176,12 +181,12 @@ def _watched(
             rate=report.spans / seconds if seconds else 0,
         )
 
-    async def run(settings: Settings) -> IngestReport:
+    async def watched(settings: Settings) -> IngestReport:
         return await work(settings, on_progress)
 
     try:
         with bar:
-            report = _run(run)
+            report = run(watched)
     except KeyboardInterrupt:
         progress(
             "No longer watching; what has started goes on. Run the command again to watch it, or look at workflow "
@@ -196,7 +201,8 @@ def _watched(
     raise typer.Exit(OK)
 
 
-def _table(*columns: str) -> Table:
+def plain_table(*columns: str) -> Table:
+    """An empty table of the kind that commands print."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
@@ -206,7 +212,7 @@ def _table(*columns: str) -> Table:
 
 
 def _result(report: IngestReport) -> Table:
-    table = _table("files", "created", "updated", "skipped", "removed", "left out", "spans", "version", "indexed")
+    table = plain_table("files", "created", "updated", "skipped", "removed", "left out", "spans", "version", "indexed")
     files = (report.files, report.created, report.updated, report.skipped, report.removed, report.failed)
     counts = (*files, report.spans, report.version)
     table.add_row(*map(str, counts), "yes" if report.indexed else "no")
@@ -214,7 +220,7 @@ def _result(report: IngestReport) -> Table:
 
 
 def _corpora(found: list[Corpus]) -> Table:
-    table = _table("corpus", "version", "documents", "spans", "indexed", "embedder", "updated")
+    table = plain_table("corpus", "version", "documents", "spans", "indexed", "embedder", "updated")
     for held in found:
         table.add_row(
             held.corpus,
@@ -229,7 +235,7 @@ def _corpora(found: list[Corpus]) -> Table:
 
 
 def _documents(held: Corpus, artifacts: list[Artifact]) -> Table:
-    table = _table("document", "bytes", "spans", "changed in version")
+    table = plain_table("document", "bytes", "spans", "changed in version")
     table.title = f"{held.corpus}, version {held.version}: {held.artifacts} documents, {held.spans} spans"
     for artifact in artifacts:
         table.add_row(artifact.path, str(artifact.size_bytes), str(artifact.spans), str(artifact.changed_in))

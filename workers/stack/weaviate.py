@@ -70,6 +70,8 @@ class WeaviateServer(Part):
             "RAFT_PORT": str(inner + 2),
             "RAFT_INTERNAL_RPC_PORT": str(inner + 3),
             "RAFT_BOOTSTRAP_EXPECT": "1",
+            # A flat index loses vectors that are not flushed when the server is killed; the default is 60.
+            "PERSISTENCE_MEMTABLES_FLUSH_DIRTY_AFTER_SECONDS": "5",
             "RAFT_TIMEOUTS_MULTIPLIER": "1",
             "GRPC_PORT": str(self.grpc_port),
         }

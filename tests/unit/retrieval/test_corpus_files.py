@@ -72,3 +72,18 @@ def test_excluded_paths_are_passed_over(tmp_path: Path) -> None:
         (tmp_path / name).write_text("text\n")
     found = [entry[0] for entry in read_folder(tmp_path, exclude=["bridge", "docs/old/*"])]  # type: ignore[index]  # no file fails
     assert found == ["keep.md", "docs/b.md"]
+
+
+def test_fifty_thousand_files_are_read_in_order_one_at_a_time(tmp_path: Path) -> None:
+    folders = [tmp_path / f"{n:02}" for n in range(50)]
+    for folder in folders:
+        folder.mkdir()
+        for n in range(1000):
+            (folder / f"{n:03}.txt").write_bytes(b"x\n")
+    entries = read_folder(tmp_path)
+    assert next(entries) == ("00/000.txt", "x\n")
+    folders[49].joinpath("999.txt").write_bytes(b"changed\n")  # not read yet
+    rest = list(entries)
+    assert len(rest) == 49_999
+    assert rest[-1] == ("49/999.txt", "changed\n")
+    assert rest == sorted(rest, key=lambda entry: entry[0] if isinstance(entry, tuple) else "")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 
 from activities.breaker import Breaker
 from activities.explain import Explain
-from activities.retrieval import Found, Retrieval, terms_of
-from activities.spans import CorpusState, EmbedderId, Hit, Span
+from activities.retrieval import MOST_HITS, Found, Retrieval, best, terms_of
+from activities.spans import CorpusState, EmbedderId, Hit, KeptVersion, Span
 from perdure.working_set import CompilerConfig
 
 EMBEDDER = EmbedderId(name="fake", version="1", dimension=2)
@@ -28,16 +30,24 @@ SPAN = Span(
 )
 
 
+STATE = CorpusState(version=1, embedder=EMBEDDER, chunking="structure-v1", index="i", indexed_version=1)
+
+
 class Embedder:
-    """Gives every text the same vector, or fails."""
+    """Gives every text the same vector, or fails, or never answers."""
 
     id = EMBEDDER
     limit = 10
 
-    def __init__(self, *, broken: bool = False) -> None:
+    def __init__(self, *, broken: bool = False, hangs: bool = False) -> None:
         self._broken = broken
+        self._hangs = hangs
+        self.asked = 0
 
     async def embed(self, texts: Sequence[str]) -> list[bytes]:
+        self.asked += 1
+        if self._hangs:
+            await asyncio.Event().wait()
         if self._broken:
             raise RuntimeError("the model is gone")
         return [VECTOR for _ in texts]
@@ -50,13 +60,22 @@ class Corpora:
     """One corpus of one span."""
 
     async def state(self, tenant: str, corpus: str) -> CorpusState | None:
-        raise AssertionError("the compiler asks for it, not the retrieval")
+        return STATE
 
     async def spans(self, tenant: str, corpus: str, version: int, span_ids: Sequence[str]) -> list[Span]:
         return [SPAN for span_id in span_ids if span_id == SPAN.span_id]
 
     async def search_text(self, tenant: str, corpus: str, version: int, terms: Sequence[str], limit: int) -> list[Hit]:
         return [Hit(SPAN.span_id, 1.0)]
+
+    async def versions(self, tenant: str, corpus: str) -> list[KeptVersion]:
+        return [KeptVersion(STATE.version, datetime(2026, 1, 1, tzinfo=UTC), None)]
+
+    async def visible(self, tenant: str, corpus: str, version: int, after: str, limit: int) -> list[Span]:
+        return [SPAN] if after < SPAN.span_id else []
+
+    async def hold_index(self, tenant: str, corpus: str, version: int, index: str, at_most: int) -> list[str]:
+        return []
 
 
 class Index:
@@ -88,15 +107,31 @@ class Crowded(Index):
 
     async def search_vector(self, index: str, vector: bytes, limit: int) -> list[Hit]:
         self.asked.append(limit)
-        return [*(Hit(f"other{n}", 1.0) for n in range(self._others)), Hit(SPAN.span_id, 0.5)][:limit]
+        others = (Hit(f"other{n}", 1.0 - n / 10_000) for n in range(self._others))
+        return [*others, Hit(SPAN.span_id, 0.5)][:limit]
 
 
-async def found(embedder: Embedder, corpus_embedder: EmbedderId = EMBEDDER, index: Index | None = None) -> Found:
-    retrieval = Retrieval(Corpora(), index or Index(), embedder, Breaker(), cached_spans=8)
-    state = CorpusState(version=1, embedder=corpus_embedder, chunking="structure-v1", index="i", indexed_version=1)
-    log = Explain("hello?")
-    async with retrieval.embedding("hello?", log) as vector:
-        return await retrieval.find("default", "docs", state, "hello?", vector, CompilerConfig(), log)
+def retrieval_with(embedder: Embedder, index: Index | None = None) -> Retrieval:
+    return Retrieval(
+        Corpora(),
+        index or Index(),
+        embedder,
+        breaker=Breaker(),
+        embedder_breaker=Breaker(failures=2),
+        cached_spans=8,
+    )
+
+
+async def found(
+    embedder: Embedder,
+    corpus_embedder: EmbedderId = EMBEDDER,
+    retrieval: Retrieval | None = None,
+    config: CompilerConfig | None = None,
+) -> Found:
+    retrieval = retrieval or retrieval_with(embedder)
+    state, config, log = replace(STATE, embedder=corpus_embedder), config or CompilerConfig(), Explain("hello?")
+    async with retrieval.embedding("hello?", config, log) as vector:
+        return await retrieval.find("default", "docs", state, "hello?", vector, config, log)
 
 
 async def test_both_legs_are_asked() -> None:
@@ -110,14 +145,33 @@ async def test_a_broken_embedder_leaves_the_lexical_leg_and_says_so() -> None:
     result = await found(Embedder(broken=True))
     assert result.semantic == []
     assert [scored.span for scored in result.lexical] == [SPAN]
-    assert result.degraded == "The embedder failed: the model is gone"
+    assert result.degraded == ("embedder_failed", "The embedder failed: the model is gone")
 
 
 async def test_vectors_of_two_embedders_never_meet() -> None:
     result = await found(Embedder(), replace(EMBEDDER, version="2"))
     assert result.semantic == []
     assert result.degraded is not None
-    assert "this worker has" in result.degraded
+    assert result.degraded == ("other_embedder", "The corpus was embedded with fake@2; this worker has fake@1.")
+
+
+async def test_an_embedder_that_fails_again_and_again_is_left_alone() -> None:
+    embedder = Embedder(broken=True)
+    retrieval = retrieval_with(embedder)
+    reasons = []
+    for _ in range(4):
+        degraded = (await found(embedder, retrieval=retrieval)).degraded
+        assert degraded is not None
+        reasons.append(degraded.reason)
+    assert reasons == ["embedder_failed"] * 2 + ["embedder_left_alone"] * 2
+    assert embedder.asked == 2
+
+
+async def test_an_embedder_that_is_late_is_not_waited_for() -> None:
+    config = CompilerConfig(retrieval_timeout=timedelta(milliseconds=20))
+    result = await found(Embedder(hangs=True), config=config)
+    assert result.degraded == ("embedder_failed", "The embedder gave no answer in 0.02 s.")
+    assert [scored.span for scored in result.lexical] == [SPAN]
 
 
 @pytest.mark.parametrize(
@@ -133,10 +187,34 @@ async def test_spans_of_other_versions_take_no_places_up_to_a_limit(
     others: int, asked: list[int], *, finds: bool
 ) -> None:
     index = Crowded(others)
-    result = await found(Embedder(), index=index)
+    result = await found(Embedder(), retrieval=retrieval_with(Embedder(), index))
     assert index.asked == asked
     assert [scored.span for scored in result.semantic] == ([SPAN] if finds else [])
 
 
 def test_a_query_is_its_different_words() -> None:
     assert terms_of("100% of _Worker_ and worker?") == ["100", "of", "worker", "and"]
+
+
+@pytest.mark.parametrize(
+    ("scores", "asked"),
+    [
+        ([1 - n / 100 for n in range(100)], [12]),  # no tie
+        ([1.0] * 11 + [0.5] * 100, [12]),  # a tie that ends among the first
+        ([1.0] * 40 + [0.5] * 100, [12, 60]),  # a tie that does not
+        ([0.9999999 + n % 2 / 10**8 for n in range(9000)], [12, 60, 300, 1500, MOST_HITS]),  # one without end
+        ([1.0] * 30, [12, 60]),  # fewer than are asked for
+        ([1.0], [12]),
+        ([], [12]),
+    ],
+)
+async def test_as_many_hits_are_asked_for_as_a_tie_at_the_edge_needs(scores: list[float], asked: list[int]) -> None:
+    limits = []
+
+    async def search(limit: int) -> list[Hit]:
+        limits.append(limit)
+        return [Hit(str(n), score) for n, score in enumerate(scores[:limit])]
+
+    hits = await best(search, 2, 0.00001)
+    assert limits == asked
+    assert len(hits) == min(asked[-1], len(scores))

@@ -1,0 +1,97 @@
+"""Ingests whose watcher leaves, and whose worker is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+from temporalio.client import Client, WorkflowExecutionStatus
+
+from activities.embedder import MiniLm
+from activities.ingest_folder import ingest_folder
+from activities.stores.corpus_store import PostgresCorpusStore
+from activities.stores.engine import engine_of
+from perdure.cli.output import INTERRUPTED
+from perdure.corpus import IngestReport, ingest_workflow_id
+from tests.retrieval.conftest import DOCUMENTS, corpora_with, write
+from tests.support.eventually import eventually
+from tests.support.site import site_on
+from workers.settings import Settings
+from workers.stack.stack import Stack
+
+FILES = 300
+
+
+async def test_ctrl_c_leaves_the_ingest_running_and_says_how_to_watch_it(
+    stack: Stack, settings: Settings, temporal_client: Client, folder: Path, embedder: MiniLm
+) -> None:
+    tenant, url = settings.tenant, settings.require_database_url()
+    own = {"PERDURE_DATABASE_URL": url, "PERDURE_TENANT": tenant, "PERDURE_TASK_QUEUE": tenant}
+    workflow = temporal_client.get_workflow_handle(ingest_workflow_id(tenant, "docs"), result_type=IngestReport)
+
+    async def running() -> bool:
+        return (await workflow.describe()).status is WorkflowExecutionStatus.RUNNING
+
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "perdure.cli", "corpus", "ingest", str(folder), "--name", "docs"),
+        env={**os.environ, **stack.addresses.environment(), **own, "PYTHONPATH": ":".join(filter(None, sys.path))},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert await eventually(running)  # nobody polls the queue: it waits
+    process.send_signal(signal.SIGINT)
+    out, err = await process.communicate()
+    assert (process.returncode, out) == (INTERRUPTED, b"")
+    said = err.decode()
+    assert "what has started goes on" in said
+    assert workflow.id in said.replace("\n", "")
+    assert "Traceback" not in said
+    assert await running()
+
+    async with corpora_with(embedder, stack, url, temporal_client, tenant) as corpora:
+        report = await workflow.result()
+        assert (report.phase, report.created, report.indexed) == ("done", len(DOCUMENTS), True)
+        assert "garbage collector" in (await corpora.compile("what frees memory?")).text
+
+
+async def test_an_ingest_goes_on_where_a_killed_worker_was_and_does_nothing_twice(
+    stack: Stack, settings: Settings, tmp_path: Path
+) -> None:
+    folder = write(tmp_path / "many", {f"{n}.txt": f"Note number {n}.\n" for n in range(FILES)})
+    engine = engine_of(settings.require_database_url())
+    store = PostgresCorpusStore(engine)
+    seen: list[IngestReport] = []
+    async with site_on(stack, settings, tmp_path) as site:
+        worker = await site.start_worker()
+        ingest = asyncio.create_task(
+            ingest_folder(
+                site.bare,
+                store,
+                folder,
+                corpus="docs",
+                tenant=settings.tenant,
+                task_queue=settings.task_queue,
+                on_progress=seen.append,
+            )
+        )
+
+        async def in_the_middle() -> bool:
+            return 0 < seen[-1].created < FILES
+
+        assert await eventually(in_the_middle)
+        await worker.kill()
+        before = {span.span_id for span in await store.live(settings.tenant, "docs", "0" * 32, 1000)}
+        assert 0 < len(before) < FILES
+        assert (await store.get_corpus(settings.tenant, "docs")).version == 0  # readers see nothing of it yet
+        await worker.start()
+        report = await ingest
+        assert (report.phase, report.created, report.updated, report.skipped) == ("done", FILES, 0, 0)
+        assert (report.version, report.indexed) == (1, True)
+        after = {span.span_id for span in await store.live(settings.tenant, "docs", "0" * 32, 1000)}
+        assert len(after) == FILES
+        assert before < after
+        assert await store.unindexed(settings.tenant, "docs", 10) == []
+    await engine.dispose()

@@ -1,0 +1,33 @@
+"""Compiles queries in a process of its own, with what the environment names, and prints what came of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+
+from activities.stores.corpus_store import PostgresCorpusStore
+from activities.stores.engine import engine_of
+from perdure.working_set import CompilerConfig
+from workers import telemetry
+from workers.compiler_metrics import CompilerMetrics
+from workers.retrieval import compiler_of, open_embedder, open_index
+from workers.settings import Settings
+
+
+async def main(corpus: str, queries: list[str]) -> None:
+    """Print a JSON list with the text and the hash of each query, and whether it is degraded."""
+    settings = Settings.load()
+    engine = engine_of(settings.require_database_url())
+    async with open_embedder(settings) as embedder, open_index(settings, embedder) as index:
+        compiler = compiler_of(PostgresCorpusStore(engine), index, embedder, CompilerMetrics(telemetry.meter()))
+        made = [
+            await compiler.compile(tenant=settings.tenant, corpus=corpus, query=query, config=CompilerConfig())
+            for query in queries
+        ]
+    await engine.dispose()
+    print(json.dumps([[found.text, found.context_hash, found.degraded] for found in made]))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], sys.argv[2:]))
