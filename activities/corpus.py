@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from uuid import UUID
 
 from temporalio import activity
 
 from activities import tokens
-from activities.chunking import CHUNKERS, DEFAULT_CHUNKING, lines_of
+from activities.chunking import chunker_of, lines_of
+from activities.indexed_text import HEAD_TOKENS, indexed_text
 from activities.ingest import (
     BEGIN,
     FILES,
@@ -27,6 +28,7 @@ from activities.ingest import (
     Upload,
 )
 from activities.ingest_batch import CutFile, StagedFile
+from activities.outline import outline_of
 from activities.ports import CorpusStore, Embedder, SpanIndex
 from activities.spans import Span, artifact_id, span_id
 from perdure.errors import PerdureError
@@ -35,7 +37,8 @@ from perdure.wire import refusal
 STEP_SPANS = 128
 """Spans after which a step ends: some seconds of embedding, so that progress is seen and little is done again."""
 _FILES_AT_ONCE = 32
-_TEXTS_AT_ONCE = 8
+_TOGETHER_CHARACTERS = 64 * 1024
+_TEXTS_AT_ONCE = 4
 _INDEX_AT_ONCE = 256
 _FIRST = str(UUID(int=0))
 
@@ -49,13 +52,11 @@ class CorpusActivities:
         index: SpanIndex | None,
         embedder: Embedder,
         *,
-        chunking: str = DEFAULT_CHUNKING,
         embed_at_once: int = 2,
     ) -> None:
         self._store = store
         self._index = index
         self._embedder = embedder
-        self._chunking = chunking
         self._embedding = asyncio.Semaphore(embed_at_once)
 
     def all(self) -> list[Callable[..., Awaitable[object]]]:
@@ -73,12 +74,13 @@ class CorpusActivities:
     async def begin_ingest(self, upload: Upload) -> Begun:
         """Create the corpus if need be."""
         try:
-            version, files = await self._store.begin(
-                upload.tenant, upload.corpus, upload.upload_id, self._embedder.id, self._chunking
+            begun = await self._store.begin(
+                upload.tenant, upload.corpus, upload.upload_id, self._embedder.id, upload.chunking
             )
+            chunker_of(begun.chunking)
         except PerdureError as error:
             raise refusal(error) from None
-        return Begun(version=version, files=files)
+        return begun
 
     @activity.defn(name=FILES)
     async def ingest_files(self, step: Step) -> Stepped:
@@ -91,16 +93,11 @@ class CorpusActivities:
                 upload.tenant, upload.corpus, upload.upload_id, step.version, after, _FILES_AT_ONCE
             )
             done = not files
-            for file in files:
-                activity.heartbeat()
-                if not file.stored:
-                    spans = await self._spans_of(upload, file)
-                    await self._store.commit(
-                        upload.tenant, upload.corpus, step.version, CutFile(file=file, spans=spans)
-                    )
-                    made += len(spans)
-                counts[file.action] += 1
-                after = file.sequence
+            for group in _groups(files):
+                made += sum(await asyncio.gather(*(self._ingest(step, file) for file in group)))
+                for file in group:
+                    counts[file.action] += 1
+                after = group[-1].sequence
                 if made >= STEP_SPANS:
                     break
         return Stepped(
@@ -167,41 +164,59 @@ class CorpusActivities:
             await self._index.drop(old)
         return Rebuilt(version=version, spans=put)
 
-    async def _spans_of(self, upload: Upload, file: StagedFile) -> Sequence[Span]:
-        """The file's spans; the vector of one that the corpus has already is left empty."""
-        spans = await asyncio.to_thread(self._cut, upload, file)
+    async def _ingest(self, step: Step, file: StagedFile) -> int:
+        """Cut, embed and store a file, unless it is stored; how many spans were made."""
+        activity.heartbeat()
+        if file.stored:
+            return 0
+        upload = step.upload
+        spans, texts = await asyncio.to_thread(self._cut, step, file)
         held = await self._store.held(upload.tenant, upload.corpus, [span.span_id for span in spans])
-        fresh = [span for span in spans if span.span_id not in held]
+        fresh = [i for i, span in enumerate(spans) if span.span_id not in held]
         groups = [fresh[i : i + _TEXTS_AT_ONCE] for i in range(0, len(fresh), _TEXTS_AT_ONCE)]
-        vectors = await asyncio.gather(*(self._embed([span.text for span in group]) for group in groups))
-        by_id = {
-            span.span_id: vector
-            for group, made in zip(groups, vectors, strict=True)
-            for span, vector in zip(group, made, strict=True)
-        }
-        return [replace(span, vector=by_id.get(span.span_id, b"")) for span in spans]
+        vectors = await asyncio.gather(*(self._embed([texts[i] for i in group]) for group in groups))
+        for group, made in zip(groups, vectors, strict=True):
+            for i, vector in zip(group, made, strict=True):
+                spans[i] = replace(spans[i], vector=vector)
+        await self._store.commit(upload.tenant, upload.corpus, step.version, CutFile(file=file, spans=spans))
+        return len(spans)
 
     async def _embed(self, texts: Sequence[str]) -> list[bytes]:
         async with self._embedding:
             activity.heartbeat()
             return await self._embedder.embed(texts)
 
-    def _cut(self, upload: Upload, file: StagedFile) -> list[Span]:
+    def _cut(self, step: Step, file: StagedFile) -> tuple[list[Span], list[str]]:
+        """The file's spans, their vectors left empty, and what is to be embedded of each."""
         lines = lines_of(file.content)
-        cut = CHUNKERS[self._chunking](file.path, lines, self._embedder.sizes(lines), self._embedder.limit)
-        spans = []
-        for first, last in cut:
+        outline = outline_of(file.path, lines)
+        limit = self._embedder.limit - HEAD_TOKENS
+        spans, texts = [], []
+        for first, last in chunker_of(step.chunking)(outline, self._embedder.sizes(lines), limit):
             text = "\n".join(lines[first - 1 : last])
+            indexed = indexed_text(file.path, outline[first - 1 : last], self._embedder.sizes)
+            texts.append(indexed.embedded)
             spans.append(
                 Span(
-                    span_id=span_id(upload.corpus, file.path, first, last, text),
-                    artifact_id=artifact_id(upload.tenant, upload.corpus, file.path),
+                    span_id=span_id(step.upload.corpus, file.path, first, last, text),
+                    artifact_id=artifact_id(step.upload.tenant, step.upload.corpus, file.path),
                     path=file.path,
                     start_line=first,
                     end_line=last,
                     text=text,
                     token_count=tokens.count(text),
                     vector=b"",
+                    terms=indexed.searched,
                 )
             )
-        return spans
+        return spans, texts
+
+
+def _groups(files: Sequence[StagedFile]) -> Iterator[Sequence[StagedFile]]:
+    """Runs of files that are embedded together: about what a step makes, so that no core waits at each file's end."""
+    first, size = 0, 0
+    for index, file in enumerate(files):
+        size += 0 if file.stored else len(file.content)
+        if size >= _TOGETHER_CHARACTERS or index == len(files) - 1:
+            yield files[first : index + 1]
+            first, size = index + 1, 0

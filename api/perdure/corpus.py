@@ -54,12 +54,14 @@ class IngestReport(Result):
 class Ingest(Request):
     """Input of the workflow `IngestCorpus`: files staged under `upload_id`, or none, to rebuild the corpus's index.
 
+    `chunking` is how documents are cut: by default as the corpus's are already, and `structure-v2` for a new corpus.
     `after` and `report` carry an ingest into its next run; a caller leaves them out.
     """
 
     tenant: Id = DEFAULT_TENANT
     corpus: Id
     upload_id: Id | None = None
+    chunking: str | None = Field(default=None, max_length=64)
     after: int = -1
     report: IngestReport = IngestReport()
 

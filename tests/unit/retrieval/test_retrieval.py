@@ -9,7 +9,7 @@ import numpy as np
 
 from activities.breaker import Breaker
 from activities.explain import Explain
-from activities.retrieval import Found, Retrieval, terms_of
+from activities.retrieval import Found, Retrieval
 from activities.spans import CorpusState, EmbedderId, Hit, Span
 from perdure.working_set import CompilerConfig
 
@@ -80,7 +80,7 @@ class Index:
 
 async def found(embedder: Embedder, corpus_embedder: EmbedderId = EMBEDDER) -> Found:
     retrieval = Retrieval(Corpora(), Index(), embedder, Breaker(), cached_spans=8)
-    state = CorpusState(version=1, embedder=corpus_embedder, chunking="structure-v1", index="i", indexed_version=1)
+    state = CorpusState(version=1, embedder=corpus_embedder, chunking="structure-v2", index="i", indexed_version=1)
     log = Explain("hello?")
     async with retrieval.embedding("hello?", log) as vector:
         return await retrieval.find("default", "docs", state, "hello?", vector, CompilerConfig(), log)
@@ -105,7 +105,3 @@ async def test_vectors_of_two_embedders_never_meet() -> None:
     assert result.semantic == []
     assert result.degraded is not None
     assert "this worker has" in result.degraded
-
-
-def test_a_query_is_its_different_words() -> None:
-    assert terms_of("100% of _Worker_ and worker?") == ["100", "of", "worker", "and"]
