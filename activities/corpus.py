@@ -10,8 +10,8 @@ from uuid import UUID
 from temporalio import activity
 
 from activities import tokens
-from activities.chunking import chunker_of, lines_of
-from activities.indexed_text import HEAD_TOKENS, indexed_text
+from activities.chunking import chunker_of
+from activities.cut import Piece, cut
 from activities.ingest import (
     BEGIN,
     FILES,
@@ -28,7 +28,6 @@ from activities.ingest import (
     Upload,
 )
 from activities.ingest_batch import CutFile, StagedFile
-from activities.outline import outline_of
 from activities.ports import CorpusStore, Embedder, SpanIndex
 from activities.spans import Span, artifact_id, span_id
 from perdure.errors import PerdureError
@@ -170,13 +169,14 @@ class CorpusActivities:
         if file.stored:
             return 0
         upload = step.upload
-        spans, texts = await asyncio.to_thread(self._cut, step, file)
+        pieces = await asyncio.to_thread(cut, file.path, file.content, step.chunking, self._embedder)
+        spans = [_span(upload, file.path, piece) for piece in pieces]
         held = await self._store.held(upload.tenant, upload.corpus, [span.span_id for span in spans])
-        fresh = [i for i, span in enumerate(spans) if span.span_id not in held]
+        fresh = [i for i, span in enumerate(spans) if span.span_id not in held]  # what is held has its vector already
         groups = [fresh[i : i + _TEXTS_AT_ONCE] for i in range(0, len(fresh), _TEXTS_AT_ONCE)]
-        vectors = await asyncio.gather(*(self._embed([texts[i] for i in group]) for group in groups))
-        for group, made in zip(groups, vectors, strict=True):
-            for i, vector in zip(group, made, strict=True):
+        made = await asyncio.gather(*(self._embed([pieces[i].indexed.embedded for i in group]) for group in groups))
+        for group, vectors in zip(groups, made, strict=True):
+            for i, vector in zip(group, vectors, strict=True):
                 spans[i] = replace(spans[i], vector=vector)
         await self._store.commit(upload.tenant, upload.corpus, step.version, CutFile(file=file, spans=spans))
         return len(spans)
@@ -186,30 +186,19 @@ class CorpusActivities:
             activity.heartbeat()
             return await self._embedder.embed(texts)
 
-    def _cut(self, step: Step, file: StagedFile) -> tuple[list[Span], list[str]]:
-        """The file's spans, their vectors left empty, and what is to be embedded of each."""
-        lines = lines_of(file.content)
-        outline = outline_of(file.path, lines)
-        limit = self._embedder.limit - HEAD_TOKENS
-        spans, texts = [], []
-        for first, last in chunker_of(step.chunking)(outline, self._embedder.sizes(lines), limit):
-            text = "\n".join(lines[first - 1 : last])
-            indexed = indexed_text(file.path, outline[first - 1 : last], self._embedder.sizes)
-            texts.append(indexed.embedded)
-            spans.append(
-                Span(
-                    span_id=span_id(step.upload.corpus, file.path, first, last, text),
-                    artifact_id=artifact_id(step.upload.tenant, step.upload.corpus, file.path),
-                    path=file.path,
-                    start_line=first,
-                    end_line=last,
-                    text=text,
-                    token_count=tokens.count(text),
-                    vector=b"",
-                    terms=indexed.searched,
-                )
-            )
-        return spans, texts
+
+def _span(upload: Upload, path: str, piece: Piece) -> Span:
+    return Span(
+        span_id=span_id(upload.corpus, path, piece.start_line, piece.end_line, piece.text),
+        artifact_id=artifact_id(upload.tenant, upload.corpus, path),
+        path=path,
+        start_line=piece.start_line,
+        end_line=piece.end_line,
+        text=piece.text,
+        token_count=tokens.count(piece.text),
+        vector=b"",
+        terms=piece.indexed.searched,
+    )
 
 
 def _groups(files: Sequence[StagedFile]) -> Iterator[Sequence[StagedFile]]:
