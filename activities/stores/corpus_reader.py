@@ -59,8 +59,8 @@ class PostgresCorpusReader:
             return [span_of(row) for row in await connection.execute(_SPANS, values)]
 
     async def search_text(self, tenant: str, corpus: str, version: int, terms: Sequence[str], limit: int) -> list[Hit]:
-        # "or" joins; all else that the syntax knows is punctuation, which terms have none of.
-        words = " or ".join(term for term in terms if term != "or")
+        # Quoted, as "or" itself may be a term; there is no quote in one, nor any other punctuation.
+        words = " or ".join(f'"{term}"' for term in terms)
         values = {"tenant": tenant, "corpus": corpus, "version": version, "words": words, "limit": limit}
         async with self._engine.connect() as connection:
             return [Hit(str(span), float(score)) for span, score in await connection.execute(_SEARCH, values)]

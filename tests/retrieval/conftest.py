@@ -36,9 +36,15 @@ class Corpora:
     compiler: WorkingSetCompiler
     tenant: str
 
-    async def ingest(self, folder: Path, corpus: str = "docs") -> IngestReport:
+    async def ingest(self, folder: Path, corpus: str = "docs", chunking: str | None = None) -> IngestReport:
         return await ingest_folder(
-            self.client, self.store, folder, corpus=corpus, tenant=self.tenant, task_queue=self.tenant
+            self.client,
+            self.store,
+            folder,
+            corpus=corpus,
+            tenant=self.tenant,
+            task_queue=self.tenant,
+            chunking=chunking,
         )
 
     async def compile(
