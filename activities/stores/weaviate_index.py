@@ -159,7 +159,7 @@ class WeaviateIndex:
             await client.collections.create(
                 COLLECTION,
                 multi_tenancy_config=Configure.multi_tenancy(enabled=True),
-                # Terms are split, stemmed and free of stop words already: taken as they are.
+                # Terms are split and stemmed already, and a query's stop words are gone: taken as they are.
                 properties=[
                     Property(
                         name=SEARCHED,

@@ -229,7 +229,9 @@ def _corpora(found: list[Corpus]) -> Table:
 
 def _documents(held: Corpus, artifacts: list[Artifact]) -> Table:
     table = _table("document", "bytes", "spans", "changed in version")
-    table.title = f"{held.corpus}, version {held.version}: {held.artifacts} documents, {held.spans} spans"
+    table.title = (
+        f"{held.corpus}, version {held.version}: {held.artifacts} documents, {held.spans} spans by {held.chunking}"
+    )
     for artifact in artifacts:
         table.add_row(artifact.path, str(artifact.size_bytes), str(artifact.spans), str(artifact.changed_in))
     return table

@@ -65,7 +65,7 @@ def test_the_embedder_reads_every_span_of_unusual_text_with_its_head(
     texts: list[str], end: str, ended: bool, suffix: str
 ) -> None:
     content = end.join(texts) + (end if ended and texts else "")
-    path = f"src/中文/a folder with words/{'Camel' * 9}.{suffix}"
+    path = f"src/中文/a folder with words/{'Camel' * 60}.{suffix}"
     lines = lines_of(content)
     outline = outline_of(path, lines)
     spans = structure_v2(outline, EMBEDDER.sizes(lines), EMBEDDER.limit - HEAD_TOKENS)

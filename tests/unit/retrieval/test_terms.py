@@ -31,6 +31,7 @@ def test_words_end_at_case_and_underscore(text: str, words: list[str]) -> None:
 def test_an_identifier_is_found_by_its_words_and_by_itself_in_any_case(written: str) -> None:
     assert set(terms_of("parse the http headers")) <= searched(written)
     assert set(terms_of("parseHttpHeader")) <= searched(written)
+    assert set(terms_of("parsehttpheader")) <= searched(written)
 
 
 @pytest.mark.parametrize("form", ["parse", "parses", "parsed", "parsing", "Parse"])
