@@ -33,10 +33,10 @@ from activities.spans import Span, artifact_id, span_id
 from perdure.errors import PerdureError
 from perdure.wire import refusal
 
-STEP_SPANS = 128
+STEP_SPANS = 256
 """Spans after which a step ends: some seconds of embedding, so that progress is seen and little is done again."""
 _FILES_AT_ONCE = 32
-_TOGETHER_CHARACTERS = 64 * 1024
+_TOGETHER_CHARACTERS = 128 * 1024
 _TEXTS_AT_ONCE = 4
 _INDEX_AT_ONCE = 256
 _FIRST = str(UUID(int=0))
