@@ -1,29 +1,23 @@
-"""How a document is cut into spans: runs of whole lines that follow its structure."""
+"""How a document is cut into spans: runs of whole lines."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
+from activities.outline import INNER, Line
+from perdure.errors import InvalidRequest
+
 Lines: TypeAlias = tuple[int, int]
 """First and last line of a span, 1-based, inclusive."""
-Chunker: TypeAlias = Callable[[str, Sequence[str], Sequence[int], int], list[Lines]]
-"""`(path, lines, sizes, limit)` to spans; `sizes` counts each line in the embedder's tokens."""
+Chunker: TypeAlias = Callable[[Sequence[Line], Sequence[int], int], list[Lines]]
+"""`(lines, sizes, limit)` to spans; `sizes` counts each line in the embedder's tokens."""
 
-DEFAULT_CHUNKING = "structure-v1"
-"""A name stands for exact boundaries: another rule needs another name."""
+DEFAULT_CHUNKING = "structure-v2"
+"""A name stands for exact boundaries and an exact indexed text: another rule needs another name."""
 
-_DEFINITION = re.compile(
-    r"(?:(?:export|default|pub(?:\([^)]*\))?|public|private|protected|static|abstract|final|async|unsafe|extern)\s+)*"
-    r"(?:def|class|fn|func|function|struct|enum|trait|impl|interface|namespace|module|message|service|type)\s+\S"
-)
-_COMMENT = re.compile(r"@|#|//|/\*|\*")
-_HEADING = re.compile(r"#{1,6}\s")
-_UNDERLINE = re.compile(r"(?:={3,}|-{3,}|~{3,}|\^{3,})\s*$")
-_FENCE = re.compile(r"\s*(?:```|~~~)")
-_PROSE = (".md", ".markdown", ".mdx", ".rst", ".txt")
-_TOP, _INNER, _GAP, _NONE = 3, 2, 1, 0
+_V1_HEADING = frozenset("=-~^")
+_V1_DEFINITION = ("def ", "class ", "function ", "pub fn ", "fn ", "const ", "let ")
 
 
 def lines_of(text: str) -> list[str]:
@@ -34,31 +28,30 @@ def lines_of(text: str) -> list[str]:
     return [line.removesuffix("\r") for line in lines]
 
 
-def structure_v1(path: str, lines: Sequence[str], sizes: Sequence[int], limit: int) -> list[Lines]:
+def structure_v2(lines: Sequence[Line], sizes: Sequence[int], limit: int) -> list[Lines]:
     """Contiguous spans that cover every line, each at most `limit` tokens unless it is one line.
 
     A span ends before a heading or a definition once it holds a quarter of `limit`. One that would grow over `limit`
     ends before the best start in its last three quarters: heading or definition, inner definition, line after a blank
     one, any line; the last of the best.
     """
-    starts = _prose_starts(lines) if path.lower().endswith(_PROSE) else _code_starts(lines)
     enough = limit // 4
     spans: list[Lines] = []
     first, held = 0, 0
-    best, best_rank = 0, -1  # the best start seen for the next span
+    best, best_start = 0, -1  # where the next span starts best
     index = 0
     while index < len(lines):
-        rank = starts[index]
+        start = lines[index].start
         if index > first and held >= enough:
-            if rank >= _INNER:
+            if start >= INNER:
                 spans.append((first + 1, index))
-                first, held, best_rank = index, 0, -1
-            elif rank >= best_rank:
-                best, best_rank = index, rank
+                first, held, best_start = index, 0, -1
+            elif start >= best_start:
+                best, best_start = index, start
         if index > first and held + sizes[index] > limit:
-            end = best if best_rank >= 0 else index
+            end = best if best_start >= 0 else index
             spans.append((first + 1, end))
-            first, held, best_rank = end, 0, -1
+            first, held, best_start = end, 0, -1
             index = end  # the lines after the cut are looked at again, as part of the new span
             continue
         held += sizes[index]
@@ -68,39 +61,42 @@ def structure_v1(path: str, lines: Sequence[str], sizes: Sequence[int], limit: i
     return spans
 
 
-CHUNKERS: dict[str, Chunker] = {DEFAULT_CHUNKING: structure_v1}
+def lines_v1(lines: Sequence[Line], _sizes: Sequence[int], _limit: int) -> list[Lines]:
+    """AvocadoDB's boundaries: contiguous spans that cover every line, of 40 lines at most.
+
+    A span ends with its 40th line; with a blank line or code fence from its 20th on, a heading from its 15th, a
+    definition from its 30th. It knows no tokens: what a span has beyond the embedder's limit is found by its words, not
+    by its meaning.
+    """
+    spans: list[Lines] = []
+    first = 1
+    for number, line in enumerate(lines, 1):
+        if number == len(lines) or number - first + 1 >= _v1_least(line.text.strip()):
+            spans.append((first, number))
+            first = number + 1
+    return spans
 
 
-def _prose_starts(lines: Sequence[str]) -> list[int]:
-    ranks, fenced = [], False
-    for index, line in enumerate(lines):
-        fence = _FENCE.match(line) is not None
-        after_gap = index > 0 and not lines[index - 1].strip()
-        if fenced:
-            ranks.append(_NONE)
-        elif _HEADING.match(line) or (line.strip() and index + 1 < len(lines) and _UNDERLINE.match(lines[index + 1])):
-            ranks.append(_TOP)
-        else:
-            ranks.append(_GAP if after_gap and line.strip() else _NONE)
-        fenced ^= fence
-    return ranks
+def _v1_least(text: str) -> int:
+    """Lines that a span must have to end with this one."""
+    if (text.startswith("#") and len(text) > 1) or (len(text) >= 3 and _V1_HEADING.issuperset(text)):
+        return 15
+    if not text or text.startswith(("```", "~~~")):
+        return 20
+    return 30 if text.startswith(_V1_DEFINITION) else 40
 
 
-def _code_starts(lines: Sequence[str]) -> list[int]:
-    ranks = []
-    for index, line in enumerate(lines):
-        stripped = line.lstrip()
-        if _DEFINITION.match(stripped):
-            ranks.append(_TOP if len(stripped) == len(line) else _INNER)
-            _lift(ranks, lines)
-        else:
-            ranks.append(_GAP if stripped and index > 0 and not lines[index - 1].strip() else _NONE)
-    return ranks
+CHUNKERS: dict[str, Chunker] = {DEFAULT_CHUNKING: structure_v2, "lines-v1": lines_v1}
 
 
-def _lift(ranks: list[int], lines: Sequence[str]) -> None:
-    """Move the start of a definition up to the decorators and comments right above it."""
-    index = len(ranks) - 1
-    while index > 0 and _COMMENT.match(lines[index - 1].lstrip()):
-        ranks[index - 1], ranks[index] = ranks[index], _NONE
-        index -= 1
+def chunker_of(name: str) -> Chunker:
+    """The chunker of this name.
+
+    Raises:
+        InvalidRequest: there is none.
+    """
+    if name not in CHUNKERS:
+        raise InvalidRequest(
+            f"Unknown chunking: {name!r}. Use one of {', '.join(CHUNKERS)}, or leave it out.", chunking=name
+        )
+    return CHUNKERS[name]

@@ -16,10 +16,11 @@ from activities.past import PastVersions
 from activities.ports import CorpusVersions, Embedder, SpanIndex
 from activities.retrieval import Found, Reason, Retrieval
 from activities.spans import CorpusState
+from activities.terms import TERMS
 from perdure.errors import CorpusNotFound
 from perdure.working_set import Citation, CompilerConfig, WorkingSet, WorkingSetSpan, context_hash
 
-_FULL_TEXT = {"engine": "postgres", "kind": "full-text", "configuration": "english"}
+_FULL_TEXT = {"engine": "postgres", "kind": "full-text", "configuration": "simple", "terms": TERMS}
 
 
 class WorkingSetCompiler:

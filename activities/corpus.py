@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
@@ -11,7 +11,8 @@ from uuid import UUID
 from temporalio import activity
 
 from activities import tokens
-from activities.chunking import CHUNKERS, DEFAULT_CHUNKING, lines_of
+from activities.chunking import chunker_of
+from activities.cut import Piece, cut
 from activities.ingest import (
     BEGIN,
     FILES,
@@ -34,11 +35,12 @@ from activities.spans import EmbedderRefused, Span, artifact_id, span_id
 from perdure.errors import PerdureError, Unavailable
 from perdure.wire import refusal
 
-STEP_SPANS = 128
+STEP_SPANS = 256
 """Spans after which a step ends: some seconds of embedding, so that progress is seen and little is done again."""
 RETENTION = timedelta(days=7)
 """How long a version can be read after the next one is published, where the settings say nothing else."""
 _FILES_AT_ONCE = 32
+_TOGETHER_CHARACTERS = 128 * 1024
 _INDEX_AT_ONCE = 256
 _FIRST = str(UUID(int=0))
 
@@ -52,7 +54,6 @@ class CorpusActivities:
         index: SpanIndex | None,
         embedder: Embedder,
         *,
-        chunking: str = DEFAULT_CHUNKING,
         embed_at_once: int = 2,
         retention: timedelta = RETENTION,
         texts_at_once: int = 8,
@@ -60,7 +61,6 @@ class CorpusActivities:
         self._store = store
         self._index = index
         self._embedder = embedder
-        self._chunking = chunking
         self._retention = retention
         self._embedding = asyncio.Semaphore(embed_at_once)
         self._texts_at_once = texts_at_once
@@ -80,12 +80,13 @@ class CorpusActivities:
     async def begin_ingest(self, upload: Upload) -> Begun:
         """Create the corpus if need be."""
         try:
-            version, files = await self._store.begin(
-                upload.tenant, upload.corpus, upload.upload_id, self._embedder.id, self._chunking
+            begun = await self._store.begin(
+                upload.tenant, upload.corpus, upload.upload_id, self._embedder.id, upload.chunking
             )
+            chunker_of(begun.chunking)
         except PerdureError as error:
             raise refusal(error) from None
-        return Begun(version=version, files=files)
+        return begun
 
     @activity.defn(name=FILES)
     async def ingest_files(self, step: Step) -> Stepped:
@@ -98,16 +99,11 @@ class CorpusActivities:
                 upload.tenant, upload.corpus, upload.upload_id, step.version, after, _FILES_AT_ONCE
             )
             done = not files
-            for file in files:
-                activity.heartbeat()
-                if not file.stored:
-                    spans = await self._spans_of(upload, file)
-                    await self._store.commit(
-                        upload.tenant, upload.corpus, step.version, CutFile(file=file, spans=spans)
-                    )
-                    made += len(spans)
-                counts[file.action] += 1
-                after = file.sequence
+            for group in _groups(files):
+                made += sum(await asyncio.gather(*(self._ingest(step, file) for file in group)))
+                for file in group:
+                    counts[file.action] += 1
+                after = group[-1].sequence
                 if made >= STEP_SPANS:
                     break
         return Stepped(
@@ -187,20 +183,23 @@ class CorpusActivities:
                 activity.heartbeat()
                 await self._index.drop(index)
 
-    async def _spans_of(self, upload: Upload, file: StagedFile) -> Sequence[Span]:
-        """The file's spans; the vector of one that the corpus has already is left empty."""
-        spans = await asyncio.to_thread(self._cut, upload, file)
+    async def _ingest(self, step: Step, file: StagedFile) -> int:
+        """Cut, embed and store a file, unless it is stored; how many spans were made."""
+        activity.heartbeat()
+        if file.stored:
+            return 0
+        upload, size = step.upload, self._texts_at_once
+        pieces = await asyncio.to_thread(cut, file.path, file.content, step.chunking, self._embedder)
+        spans = [_span(upload, file.path, piece) for piece in pieces]
         held = await self._store.held(upload.tenant, upload.corpus, [span.span_id for span in spans])
-        fresh = [span for span in spans if span.span_id not in held]
-        size = self._texts_at_once
+        fresh = [i for i, span in enumerate(spans) if span.span_id not in held]  # what is held has its vector already
         groups = [fresh[i : i + size] for i in range(0, len(fresh), size)]
-        vectors = await asyncio.gather(*(self._embed([span.text for span in group]) for group in groups))
-        by_id = {
-            span.span_id: vector
-            for group, made in zip(groups, vectors, strict=True)
-            for span, vector in zip(group, made, strict=True)
-        }
-        return [replace(span, vector=by_id.get(span.span_id, b"")) for span in spans]
+        made = await asyncio.gather(*(self._embed([pieces[i].indexed.embedded for i in group]) for group in groups))
+        for group, vectors in zip(groups, made, strict=True):
+            for i, vector in zip(group, vectors, strict=True):
+                spans[i] = replace(spans[i], vector=vector)
+        await self._store.commit(upload.tenant, upload.corpus, step.version, CutFile(file=file, spans=spans))
+        return len(spans)
 
     async def _embed(self, texts: Sequence[str]) -> list[bytes]:
         async with self._embedding:
@@ -212,22 +211,26 @@ class CorpusActivities:
             ) as error:  # for good, until an operator acts: an ingest that waited would say nothing
                 raise refusal(Unavailable(f"{error} Then ingest again.")) from error
 
-    def _cut(self, upload: Upload, file: StagedFile) -> list[Span]:
-        lines = lines_of(file.content)
-        cut = CHUNKERS[self._chunking](file.path, lines, self._embedder.sizes(lines), self._embedder.limit)
-        spans = []
-        for first, last in cut:
-            text = "\n".join(lines[first - 1 : last])
-            spans.append(
-                Span(
-                    span_id=span_id(upload.corpus, file.path, first, last, text),
-                    artifact_id=artifact_id(upload.tenant, upload.corpus, file.path),
-                    path=file.path,
-                    start_line=first,
-                    end_line=last,
-                    text=text,
-                    token_count=tokens.count(text),
-                    vector=b"",
-                )
-            )
-        return spans
+
+def _span(upload: Upload, path: str, piece: Piece) -> Span:
+    return Span(
+        span_id=span_id(upload.corpus, path, piece.start_line, piece.end_line, piece.text),
+        artifact_id=artifact_id(upload.tenant, upload.corpus, path),
+        path=path,
+        start_line=piece.start_line,
+        end_line=piece.end_line,
+        text=piece.text,
+        token_count=tokens.count(piece.text),
+        vector=b"",
+        terms=piece.indexed.searched,
+    )
+
+
+def _groups(files: Sequence[StagedFile]) -> Iterator[Sequence[StagedFile]]:
+    """Runs of files that are embedded together: about what a step makes, so that no core waits at each file's end."""
+    first, size = 0, 0
+    for index, file in enumerate(files):
+        size += 0 if file.stored else len(file.content)
+        if size >= _TOGETHER_CHARACTERS or index == len(files) - 1:
+            yield files[first : index + 1]
+            first, size = index + 1, 0

@@ -17,18 +17,20 @@ class _Payload(BaseModel):
 
 
 class Upload(_Payload):
-    """The staged files of one ingest."""
+    """The staged files of one ingest. Without `chunking` the corpus keeps its own, and a new one has the default."""
 
     tenant: str
     corpus: str
     upload_id: str
+    chunking: str | None = None
 
 
 class Begun(_Payload):
-    """The version that the ingest makes, and how many files wait."""
+    """The version that the ingest makes, how many files wait, and how they are to be cut."""
 
     version: int
     files: int
+    chunking: str
 
 
 class Step(_Payload):
@@ -36,6 +38,7 @@ class Step(_Payload):
 
     upload: Upload
     version: int
+    chunking: str
     after: int
 
 

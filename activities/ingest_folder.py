@@ -13,6 +13,7 @@ from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
+from activities.chunking import chunker_of
 from activities.corpus_files import read_folder
 from activities.ports import CorpusStore
 from perdure.contract import INGEST_WORKFLOW, TASK_QUEUE
@@ -44,6 +45,7 @@ async def ingest_folder(
     corpus: str,
     tenant: str = DEFAULT_TENANT,
     task_queue: str = TASK_QUEUE,
+    chunking: str | None = None,
     max_file_bytes: int = MAX_FILE_BYTES,
     exclude: Sequence[str] = (),
     prune: bool = False,
@@ -59,11 +61,13 @@ async def ingest_folder(
 
     Raises:
         FileNotFoundError: there is no such folder.
-        InvalidRequest: the names are no ids, no file can be ingested, the corpus was made with another embedder, or a
-            single file is to prune it.
+        InvalidRequest: the names are no ids, no file can be ingested, there is no such chunking, the corpus was made
+            with another one or with another embedder, or a single file is to prune it.
         PerdureError: the ingest failed.
     """
     workflow_id = ingest_workflow_id(tenant, corpus)
+    if chunking is not None:
+        chunker_of(chunking)  # before everything is read and staged
     upload_id = uuid4().hex
     failures: list[FailedFile] = []
     staged, failed = 0, 0
@@ -83,7 +87,7 @@ async def ingest_folder(
     if prune:
         _check_folder(folder)
     report = IngestReport(files=staged + failed, failed=failed, failures=failures)
-    request = Ingest(tenant=tenant, corpus=corpus, upload_id=upload_id, prune=prune, report=report)
+    request = Ingest(tenant=tenant, corpus=corpus, upload_id=upload_id, chunking=chunking, prune=prune, report=report)
     return await follow(await _start(client, workflow_id, task_queue, request, on_progress), on_progress)
 
 

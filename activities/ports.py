@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from activities.commit import Answered, Commit, Committed, Open, Opened, ReadAnswer
+from activities.ingest import Begun
 from activities.ingest_batch import CutFile, StagedFile
 from activities.spans import CorpusState, EmbedderId, Hit, KeptVersion, Span
 from perdure.events import Event
@@ -124,7 +125,7 @@ class SpanIndex(Protocol):
         ...
 
     async def put(self, index: str, spans: Sequence[Span]) -> None:
-        """Store the spans, over those of the same id."""
+        """Store the vectors and terms of the spans, over those of the same id."""
         ...
 
     async def remove(self, index: str, span_ids: Sequence[str]) -> None:
@@ -185,9 +186,9 @@ class CorpusStore(CorpusVersions, Protocol):
         ...
 
     async def begin(
-        self, tenant: str, corpus: str, upload_id: str, embedder: EmbedderId, chunking: str
-    ) -> tuple[int, int]:
-        """Create the corpus if need be; the version to be made, and how many files wait.
+        self, tenant: str, corpus: str, upload_id: str, embedder: EmbedderId, chunking: str | None
+    ) -> Begun:
+        """Create the corpus if need be. Without `chunking` a corpus keeps its own, and a new one has the default.
 
         Raises:
             InvalidRequest: the corpus was made with another embedder or chunking.
@@ -227,11 +228,11 @@ class CorpusStore(CorpusVersions, Protocol):
         ...
 
     async def unindexed(self, tenant: str, corpus: str, limit: int) -> list[Span]:
-        """Spans that the index lacks."""
+        """Spans that the index lacks, with their terms."""
         ...
 
     async def live(self, tenant: str, corpus: str, after: str, limit: int) -> list[Span]:
-        """All spans by id, of those over `after`."""
+        """All spans by id, of those over `after`, with their terms."""
         ...
 
     async def mark_indexed(self, tenant: str, corpus: str, span_ids: Sequence[str]) -> None:

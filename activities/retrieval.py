@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,10 +15,9 @@ from activities.fusion import similarities
 from activities.ports import CorpusReader, Embedder, SpanIndex
 from activities.span_cache import SpanCache
 from activities.spans import CorpusState, Hit, IndexUnavailable, Span
+from activities.terms import terms_of
 from perdure.working_set import CompilerConfig
 
-MAX_TERMS = 64
-"""Different words of a query that the lexical leg looks for: the first ones."""
 _OVER_FETCH = 10
 """Hits asked for beyond k, so that a tie at the edge is broken by our order and not by the index's."""
 WIDER = 10
@@ -76,11 +74,6 @@ class Found:
     semantic: list[Scored]
     lexical: list[Scored]
     degraded: Degraded | None = None
-
-
-def terms_of(query: str) -> list[str]:
-    """The query's different words in lower case, split at all but letters and digits; at most `MAX_TERMS`."""
-    return list(dict.fromkeys(re.findall(r"[^\W_]+", query.lower())))[:MAX_TERMS]
 
 
 def ordered(found: list[Scored], limit: int) -> list[Scored]:

@@ -25,6 +25,8 @@ class Span:
     text: str
     token_count: int
     vector: bytes = field(repr=False)
+    terms: str = field(default="", repr=False, compare=False)
+    """What full text searches for it; empty in a span that was read to be packed."""
     counts: dict[str, tuple[int, int]] = field(default_factory=dict, repr=False, compare=False)
     """Tokens by encoding, of the text and of the text as it is rendered; remembered by packing."""
 

@@ -1,1 +1,5 @@
-"""Benchmarks: what a turn costs beside what it is made of. Run `python -m benchmarks.turn`."""
+"""Benchmarks, each run as `python -m benchmarks.NAME`.
+
+`turn`: what a turn costs beside what it is made of. `retrieval_quality`: what is found, beside a plain baseline.
+`ingest_speed`: ingest beside its embedder.
+"""

@@ -16,7 +16,8 @@ from psycopg.types.string import TextLoader
 from weaviate.collections import CollectionAsync
 
 from activities.embedder import MiniLm
-from activities.stores.weaviate_index import COLLECTION
+from activities.stores.weaviate_index import COLLECTION, SEARCHED
+from activities.terms import terms_of
 from perdure.working_set import CompilerConfig
 from workers.stack.addresses import Addresses
 
@@ -38,8 +39,8 @@ class RawRetrieval:
         config = CompilerConfig()
         lexical = asyncio.create_task(
             self._spans.query.bm25(
-                query,
-                query_properties=["text", "path"],
+                " ".join(terms_of(query)),
+                query_properties=[SEARCHED],
                 limit=config.lexical_k + _CANDIDATES_BEYOND,
                 return_metadata=["score"],
                 return_properties=[],

@@ -57,7 +57,7 @@ async def open_embedder(settings: Settings) -> AsyncIterator[Embedder]:
 
 def texts_at_once(settings: Settings) -> int:
     """How many texts ingest embeds at a time: the local model does one after the other, a request takes many."""
-    return 8 if settings.embedder_url is None else settings.embedder_batch
+    return 4 if settings.embedder_url is None else settings.embedder_batch
 
 
 @asynccontextmanager

@@ -57,7 +57,12 @@ class IngestCorpus:
             if request.upload_id is None:
                 await self._rebuild()
             else:
-                upload = Upload(tenant=request.tenant, corpus=request.corpus, upload_id=request.upload_id)
+                upload = Upload(
+                    tenant=request.tenant,
+                    corpus=request.corpus,
+                    upload_id=request.upload_id,
+                    chunking=request.chunking,
+                )
                 await self._ingest(upload)
         except ActivityError as error:
             if isinstance(error.cause, ApplicationError):
@@ -72,7 +77,8 @@ class IngestCorpus:
             self._note(phase="embedding", files=self._report.failed + begun.files)
         after, done = self._request.after, False
         while not done:
-            stepped: Stepped = await self._do(FILES, Step(upload=upload, version=begun.version, after=after), Stepped)
+            step = Step(upload=upload, version=begun.version, chunking=begun.chunking, after=after)
+            stepped: Stepped = await self._do(FILES, step, Stepped)
             after, done = stepped.after, stepped.done
             self._add(stepped)
             if not done and workflow.info().is_continue_as_new_suggested():

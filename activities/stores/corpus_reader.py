@@ -31,7 +31,7 @@ VISIBLE = and_(
 )
 _STATE = select(corpora).where(corpora.c.tenant == bindparam("tenant"), corpora.c.corpus == bindparam("corpus"))
 _SPANS = select(*SPAN_COLUMNS).where(VISIBLE, spans.c.span_id == any_(bindparam("ids", type_=ARRAY(Uuid()))))
-_QUERY = func.websearch_to_tsquery("english", bindparam("words"))
+_QUERY = func.websearch_to_tsquery("simple", bindparam("words"))
 _SCORE = func.round(cast(func.ts_rank(spans.c.search, _QUERY, 1), Numeric), 6)  # 1: divided by 1 + log(length)
 _SEARCH = (
     select(spans.c.span_id, _SCORE)
@@ -59,8 +59,8 @@ class PostgresCorpusReader:
             return [span_of(row) for row in await connection.execute(_SPANS, values)]
 
     async def search_text(self, tenant: str, corpus: str, version: int, terms: Sequence[str], limit: int) -> list[Hit]:
-        # "or" joins; all else that the syntax knows is punctuation, which terms have none of.
-        words = " or ".join(term for term in terms if term != "or")
+        # Quoted, as "or" itself may be a term; there is no quote in one, nor any other punctuation.
+        words = " or ".join(f'"{term}"' for term in terms)
         values = {"tenant": tenant, "corpus": corpus, "version": version, "words": words, "limit": limit}
         async with self._engine.connect() as connection:
             return [Hit(str(span), float(score)) for span, score in await connection.execute(_SEARCH, values)]
@@ -109,8 +109,8 @@ class PostgresCorpusReader:
 
 
 def span_of(row: Row[*tuple[Any, ...]]) -> Span:
-    """The span in a row of `SPAN_COLUMNS`."""
-    span_id, artifact_id, path, start_line, end_line, text, token_count, vector = row
+    """The span in a row of `SPAN_COLUMNS`, and its terms if they follow."""
+    span_id, artifact_id, path, start_line, end_line, text, token_count, vector, *terms = row
     return Span(
         span_id=str(span_id),
         artifact_id=str(artifact_id),
@@ -120,6 +120,7 @@ def span_of(row: Row[*tuple[Any, ...]]) -> Span:
         text=text,
         token_count=token_count,
         vector=vector,
+        terms=terms[0] if terms else "",
     )
 
 

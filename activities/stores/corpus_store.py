@@ -11,6 +11,8 @@ from sqlalchemy import and_, delete, exists, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.chunking import DEFAULT_CHUNKING
+from activities.ingest import Begun
 from activities.ingest_batch import Action, CutFile, StagedFile
 from activities.spans import EmbedderId, Span, artifact_id
 from activities.stores.corpus_reader import SPAN_COLUMNS, span_of
@@ -63,8 +65,8 @@ class PostgresCorpusStore(PostgresCorpusVersions):
             await connection.execute(insert(uploads).on_conflict_do_nothing(), rows)
 
     async def begin(
-        self, tenant: str, corpus: str, upload_id: str, embedder: EmbedderId, chunking: str
-    ) -> tuple[int, int]:
+        self, tenant: str, corpus: str, upload_id: str, embedder: EmbedderId, chunking: str | None
+    ) -> Begun:
         async with self._engine.begin() as connection:
             await connection.execute(insert(tenants).values(tenant=tenant).on_conflict_do_nothing())
             await connection.execute(
@@ -74,7 +76,7 @@ class PostgresCorpusStore(PostgresCorpusVersions):
                     corpus=corpus,
                     version=0,
                     embedder=asdict(embedder),
-                    chunking=chunking,
+                    chunking=chunking or DEFAULT_CHUNKING,
                     indexed_version=0,
                     artifact_count=0,
                     span_count=0,
@@ -83,10 +85,10 @@ class PostgresCorpusStore(PostgresCorpusVersions):
             )
             row = (await connection.execute(select(corpora).where(_is(corpora, tenant, corpus)))).one()
             used = EmbedderId(**row.embedder)
-            if used != embedder or row.chunking != chunking:
+            if used != embedder or chunking not in (None, row.chunking):
                 raise InvalidRequest(
-                    f"Corpus {corpus} was made with {used} and {row.chunking}; this worker has {embedder} and "
-                    f"{chunking}. Ingest into a new corpus, or run a worker that has them.",
+                    f"Corpus {corpus} was made with {used} and {row.chunking}; asked for are {embedder} and "
+                    f"{chunking or row.chunking}. Ingest into a new corpus, or with what this one has.",
                     corpus=corpus,
                     embedder=str(used),
                     chunking=row.chunking,
@@ -94,7 +96,8 @@ class PostgresCorpusStore(PostgresCorpusVersions):
             staged = select(func.count()).where(
                 _is(uploads, tenant, corpus), uploads.c.upload_id == upload_id, uploads.c.sequence >= 0
             )
-            return row.version + 1, (await connection.execute(staged)).scalar_one()
+            files = (await connection.execute(staged)).scalar_one()
+            return Begun(version=row.version + 1, files=files, chunking=row.chunking)
 
     async def staged(
         self, tenant: str, corpus: str, upload_id: str, version: int, after: int, limit: int
@@ -184,13 +187,15 @@ class PostgresCorpusStore(PostgresCorpusVersions):
             return str(row.index_name)
 
     async def unindexed(self, tenant: str, corpus: str, limit: int) -> list[Span]:
-        query = select(*SPAN_COLUMNS).where(_is(spans, tenant, corpus), _LIVE, ~spans.c.indexed).limit(limit)
+        query = (
+            select(*SPAN_COLUMNS, spans.c.terms).where(_is(spans, tenant, corpus), _LIVE, ~spans.c.indexed).limit(limit)
+        )
         async with self._engine.connect() as connection:
             return [span_of(row) for row in await connection.execute(query)]
 
     async def live(self, tenant: str, corpus: str, after: str, limit: int) -> list[Span]:
         query = (
-            select(*SPAN_COLUMNS)
+            select(*SPAN_COLUMNS, spans.c.terms)
             .where(_is(spans, tenant, corpus), _LIVE, spans.c.span_id > after)
             .order_by(spans.c.span_id)
             .limit(limit)
@@ -310,6 +315,7 @@ async def _replace(connection: AsyncConnection, tenant: str, corpus: str, versio
             "text": span.text,
             "token_count": span.token_count,
             "vector": span.vector,
+            "terms": span.terms,
         }
         for span in cut.spans
         if span.span_id not in held

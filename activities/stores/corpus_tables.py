@@ -26,9 +26,6 @@ from sqlalchemy.dialects.postgresql import JSON, TSVECTOR
 
 from activities.stores.tables import metadata, tenants
 
-SEARCHED_CHARACTERS = 65_536
-"""Of a span's text, for full-text search: a `tsvector` holds a megabyte at most."""
-
 corpora = Table(
     "corpora",
     metadata,
@@ -95,11 +92,8 @@ spans = Table(
     Column("token_count", Integer, nullable=False, comment="cl100k_base"),
     Column("vector", LargeBinary, nullable=False, comment="float32, little-endian"),
     Column("indexed", Boolean, nullable=False, server_default=text("false"), comment="the outbox to the span index"),
-    Column(
-        "search",
-        TSVECTOR,
-        Computed(f"to_tsvector('english', path || ' ' || left(text, {SEARCHED_CHARACTERS}))", persisted=True),
-    ),
+    Column("terms", Text, nullable=False, comment="what the span index searches, and full text without it"),
+    Column("search", TSVECTOR, Computed("to_tsvector('simple', terms)", persisted=True)),
     _of_corpus(),
     Index("ix_spans_path", "tenant", "corpus", "path", postgresql_where=text("removed_in IS NULL")),
     Index("ix_spans_outbox", "tenant", "corpus", "span_id", postgresql_where=text("NOT indexed")),

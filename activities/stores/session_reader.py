@@ -107,15 +107,14 @@ async def _messages(
     found: list[Message] = []
     size = 0
     complete = True
-    rows = await connection.stream(query)
-    async for row in rows.mappings():
-        message = message_of(row)
-        size += len(message.model_dump_json()) if max_bytes is not None else 0
-        if len(found) == page.limit or (found and max_bytes is not None and size > max_bytes):
-            complete = False
-            break
-        found.append(message)
-    await rows.close()
+    async with connection.stream(query) as rows:
+        async for row in rows.mappings():
+            message = message_of(row)
+            size += len(message.model_dump_json()) if max_bytes is not None else 0
+            if len(found) == page.limit or (found and max_bytes is not None and size > max_bytes):
+                complete = False
+                break
+            found.append(message)
     return MessagePage(messages=found if upwards else found[::-1], complete=complete)
 
 

@@ -150,7 +150,7 @@ class PostgresSessionStore:
             )
             if owner != request.owner.run_id:
                 raise fenced(request.owner)
-            rows = await connection.stream(
+            later = (
                 select(events)
                 .where(
                     is_session(events, request.tenant, request.session_id), events.c.sequence > request.base_sequence
@@ -159,12 +159,13 @@ class PostgresSessionStore:
             )
             found: list[Event] = []
             size = 0
-            async for row in rows.mappings():
-                event = event_of(row)
-                size += len(event.model_dump_json())
-                if found and size > CATCH_UP_BYTES:
-                    break
-                found.append(event)
+            async with connection.stream(later) as rows:
+                async for row in rows.mappings():
+                    event = event_of(row)
+                    size += len(event.model_dump_json())
+                    if found and size > CATCH_UP_BYTES:
+                        break
+                    found.append(event)
         return Committed(outcome="behind", events=found)
 
     async def _known(self, request: Commit) -> Committed:

@@ -13,7 +13,14 @@ import httpx
 import numpy as np
 import weaviate
 from weaviate.auth import Auth
-from weaviate.classes.config import Configure, DataType, Property, Tokenization, VectorDistances
+from weaviate.classes.config import (
+    Configure,
+    DataType,
+    Property,
+    StopwordsPreset,
+    Tokenization,
+    VectorDistances,
+)
 from weaviate.classes.data import DataObject
 from weaviate.classes.init import AdditionalConfig, Timeout
 from weaviate.classes.query import Filter, MetadataQuery
@@ -22,9 +29,10 @@ from weaviate.collections import CollectionAsync
 from weaviate.exceptions import UnexpectedStatusCodeError, WeaviateBaseError
 
 from activities.spans import EmbedderId, Hit, IndexUnavailable, Span
+from activities.terms import TERMS
 
-COLLECTION = "PerdureSpan"
-_SEARCHED = ["text", "path"]
+COLLECTION = "PerdureSpanTerms"
+SEARCHED = "terms"
 _TIMEOUT = Timeout(init=5, query=20, insert=60)
 """Seconds. What a caller waits for a query is the caller's own, shorter limit."""
 
@@ -46,7 +54,14 @@ class WeaviateIndex:
 
     @property
     def parameters(self) -> dict[str, object]:
-        return {"engine": "weaviate", "kind": "flat", "distance": "cosine", "exact": True, "lexical": "bm25"}
+        return {
+            "engine": "weaviate",
+            "kind": "flat",
+            "distance": "cosine",
+            "exact": True,
+            "lexical": "bm25",
+            "terms": TERMS,
+        }
 
     async def search_vector(self, index: str, vector: bytes, limit: int) -> list[Hit]:
         async with self._collection() as collection:
@@ -63,7 +78,7 @@ class WeaviateIndex:
         async with self._collection() as collection:
             found = await collection.with_tenant(index).query.bm25(
                 " ".join(terms),
-                query_properties=_SEARCHED,
+                query_properties=[SEARCHED],
                 limit=limit,
                 return_metadata=MetadataQuery(score=True),
                 return_properties=[],
@@ -83,7 +98,7 @@ class WeaviateIndex:
         objects = [
             DataObject(
                 uuid=span.span_id,
-                properties={"text": span.text, "path": span.path},
+                properties={SEARCHED: span.terms},
                 vector={self._vector: np.frombuffer(span.vector, dtype="<f4").tolist()},
             )
             for span in spans
@@ -144,10 +159,16 @@ class WeaviateIndex:
             await client.collections.create(
                 COLLECTION,
                 multi_tenancy_config=Configure.multi_tenancy(enabled=True),
+                # Terms are split and stemmed already, and a query's stop words are gone: taken as they are.
                 properties=[
-                    Property(name=name, data_type=DataType.TEXT, tokenization=Tokenization.WORD, index_filterable=False)
-                    for name in _SEARCHED
+                    Property(
+                        name=SEARCHED,
+                        data_type=DataType.TEXT,
+                        tokenization=Tokenization.WHITESPACE,
+                        index_filterable=False,
+                    )
                 ],
+                inverted_index_config=Configure.inverted_index(stopwords_preset=StopwordsPreset.NONE),
                 vector_config=[self._vector_config()],
             )
         except UnexpectedStatusCodeError:

@@ -59,6 +59,7 @@ class Ingest(Request):
     """Input of the workflow `IngestCorpus`: files staged under `upload_id`, or none, to rebuild the corpus's index.
 
     With `prune`, documents that were not staged, or noted as left out, are not in the new version.
+    `chunking` is how documents are cut: by default as the corpus's are already, and `structure-v2` for a new corpus.
     `after` and `report` carry an ingest into its next run; a caller leaves them out.
     """
 
@@ -66,6 +67,7 @@ class Ingest(Request):
     corpus: Id
     upload_id: Id | None = None
     prune: bool = False
+    chunking: str | None = Field(default=None, max_length=64)
     after: int = -1
     report: IngestReport = IngestReport()
 

@@ -3,26 +3,49 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from perdure.base import Result
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "avocado": {
+        "token_budget": 8000,
+        "enable_mmr": True,
+        "mmr_lambda": 0.5,
+        "semantic_weight": 0.7,
+        "lexical_weight": 0.3,
+        "semantic_k": 50,
+        "lexical_k": 20,
+    }
+}
+"""Values by the name of a preset. `avocado`: what AvocadoDB, the predecessor, compiled with."""
+
+
+def with_preset(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """`fields` on top of those of the `preset` they name; an unknown name is left for the validation to refuse."""
+    name = fields.get("preset")
+    if not isinstance(name, str) or name not in PRESETS:
+        return dict(fields)
+    return {**PRESETS[name], **{field: value for field, value in fields.items() if field != "preset"}}
 
 
 class CompilerConfig(BaseModel):
     """How a working set is compiled. Fields left out take the session's value, then these defaults.
 
     `as_of` is a version of the corpus that is still kept; none is the newest. `query_from` "thread" looks for what the
-    newest messages before this one speak of, too; see `perdure.thread_query` for how much of them.
+    newest messages before this one speak of, too; see `perdure.thread_query` for how much of them. `preset`, on the way
+    in, stands for the values of one of `PRESETS`; fields given beside it win.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     token_budget: int = Field(default=8000, ge=0, le=100_000)
     enable_mmr: bool = True
-    mmr_lambda: float = Field(default=0.5, ge=0, le=1)
+    mmr_lambda: float = Field(default=0.9, ge=0, le=1)
     semantic_weight: float = Field(default=0.7, ge=0, le=1)
     lexical_weight: float = Field(default=0.3, ge=0, le=1)
     semantic_k: int = Field(default=50, ge=1, le=500)
@@ -33,6 +56,16 @@ class CompilerConfig(BaseModel):
     retrieval_timeout: timedelta = Field(default=timedelta(seconds=2), gt=timedelta(0), le=timedelta(seconds=15))
     query_from: Literal["message", "thread"] = "message"
     as_of: int | None = Field(default=None, ge=1, le=2**53)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_preset(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        fields = with_preset(given)
+        if "preset" in fields:
+            raise ValueError(f"unknown preset: {str(fields['preset'])[:64]!r}. Use one of: {', '.join(PRESETS)}.")
+        return fields
 
 
 class WorkingSetSpan(Result):

@@ -25,7 +25,8 @@ EMPTY_HASH = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 def test_case_34_the_default_configuration() -> None:
     config = CompilerConfig()
-    assert (config.token_budget, config.enable_mmr, config.mmr_lambda) == (8000, True, 0.5)
+    assert (config.token_budget, config.enable_mmr, config.mmr_lambda) == (8000, True, 0.9)
+    assert CompilerConfig.model_validate({"preset": "avocado"}) == config.model_copy(update={"mmr_lambda": 0.5})
     assert (config.semantic_weight, config.lexical_weight) == (0.7, 0.3)
 
 

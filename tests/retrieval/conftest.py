@@ -39,7 +39,9 @@ class Corpora:
     tenant: str
     task_queue: str
 
-    async def ingest(self, folder: Path, corpus: str = "docs", *, prune: bool = False) -> IngestReport:
+    async def ingest(
+        self, folder: Path, corpus: str = "docs", *, chunking: str | None = None, prune: bool = False
+    ) -> IngestReport:
         return await ingest_folder(
             self.client,
             self.store,
@@ -47,6 +49,7 @@ class Corpora:
             corpus=corpus,
             tenant=self.tenant,
             task_queue=self.task_queue,
+            chunking=chunking,
             prune=prune,
         )
 

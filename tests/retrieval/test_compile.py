@@ -111,3 +111,38 @@ async def test_the_manifest_is_enough_to_compile_again(corpora: Corpora, folder:
         first.query, first.manifest["corpus"], CompilerConfig.model_validate(first.manifest["config"])
     )
     assert (again.context_hash, again.manifest) == (first.context_hash, first.manifest)
+
+
+@pytest.mark.parametrize("by_index", [True, False])
+@pytest.mark.parametrize(
+    "query", ["where are http headers parsed?", "parse_http_header", "ParseHTTPHeader", "שלום עולם", "中文文本", "or"]
+)
+async def test_an_identifier_is_found_by_its_words_with_and_without_the_index(
+    corpora: Corpora, tmp_path: Path, query: str, by_index: bool
+) -> None:
+    documents = {
+        "code.py": "def parseHTTPHeader(line):\n    return line\n",
+        "hebrew.txt": "שלום\u200bעולם\n",
+        "chinese.txt": "中文文本\n",
+        "words.txt": "one or the other\n",
+        "other.txt": "Nothing of the kind.\n",
+    }
+    wanted = {"ש": "hebrew.txt", "中": "chinese.txt", "o": "words.txt"}
+    await corpora.ingest(write(tmp_path, documents))
+    compiler = WorkingSetCompiler(corpora.store, corpora.index if by_index else None, corpora.embedder)
+    found = await compiler.compile(
+        tenant=corpora.tenant, corpus="docs", query=query, config=CompilerConfig(), explain=True
+    )
+    assert found.explain is not None
+    assert [c["path"] for c in found.explain["stages"]["lexical"]] == [wanted.get(query[0], "code.py")]
+
+
+async def test_what_encloses_a_span_is_found_though_its_lines_do_not_say_it(corpora: Corpora, tmp_path: Path) -> None:
+    body = "".join(f"        total += self.rate_{n} * {n}\n" for n in range(60))
+    await corpora.ingest(write(tmp_path, {"pay.py": f"class Invoice:\n    def amount(self):\n{body}"}))
+    found = await corpora.compile("invoice amount", explain=True)
+    assert found.explain is not None
+    lines = sorted(candidate["lines"] for candidate in found.explain["stages"]["lexical"])
+    assert len(lines) > 2
+    assert lines[0][0] == 1
+    assert lines[-1][1] == 62

@@ -162,3 +162,27 @@ async def test_pruning_by_a_file_or_by_an_empty_folder_is_refused(corpora: Corpo
     with pytest.raises(InvalidRequest, match=r"every other document|no files to ingest"):
         await corpora.ingest(folder / what, prune=True)
     assert (await corpora.store.get_corpus(corpora.tenant, "docs")).artifacts == len(DOCUMENTS)
+
+
+async def test_a_corpus_keeps_the_chunking_it_was_made_with(corpora: Corpora, folder: Path) -> None:
+    plain = "\n".join(f"line {n}" for n in range(1, 101))
+    write(folder, {"plain.txt": plain})
+    await corpora.ingest(folder, chunking="lines-v1")
+    assert (await corpora.store.get_corpus(corpora.tenant, "docs")).chunking == "lines-v1"
+
+    write(folder, {"again.txt": plain})
+    await corpora.ingest(folder)  # left out: as the corpus's is
+    found = await corpora.store.live(corpora.tenant, "docs", str("0" * 32), 1000)
+    for path in ("plain.txt", "again.txt"):
+        lines = sorted((span.start_line, span.end_line) for span in found if span.path == path)
+        assert lines == [(1, 40), (41, 80), (81, 100)]
+    assert (await corpora.compile("line 7")).manifest["chunking"] == "lines-v1"
+
+    with pytest.raises(InvalidRequest, match="lines-v1"):
+        await corpora.ingest(folder, chunking="structure-v2")
+
+
+async def test_an_unknown_chunking_is_refused_before_anything_is_staged(corpora: Corpora, folder: Path) -> None:
+    with pytest.raises(InvalidRequest, match="structure-v2, lines-v1"):
+        await corpora.ingest(folder, chunking="guess")
+    assert await corpora.store.list_corpora(corpora.tenant) == []

@@ -202,7 +202,7 @@ async def test_what_an_ingest_has_not_published_yet_takes_no_place(corpora: Corp
     activities = CorpusActivities(corpora.store, corpora.index, corpora.embedder)
     upload, environment = Upload(tenant=corpora.tenant, corpus="docs", upload_id="upload"), ActivityEnvironment()
     begun = await environment.run(activities.begin_ingest, upload)
-    step = Step(upload=upload, version=begun.version, after=-1)
+    step = Step(upload=upload, version=begun.version, chunking=begun.chunking, after=-1)
     while not (stepped := await environment.run(activities.ingest_files, step)).done:
         step = step.model_copy(update={"after": stepped.after})
     await environment.run(activities.index_spans, Target(tenant=corpora.tenant, corpus="docs", fresh="unused"))

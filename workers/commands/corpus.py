@@ -35,6 +35,12 @@ def attach(root: typer.Typer) -> None:
 def ingest(
     path: Annotated[Path, typer.Argument(help="A folder, or one file.", exists=True, readable=True)],
     name: Annotated[str, typer.Option("--name", "-n", help="The corpus; made if there is none.")],
+    chunking: Annotated[
+        str | None,
+        typer.Option(
+            help="How documents are cut: structure-v2 (a new corpus's default) or lines-v1. Cannot be changed."
+        ),
+    ] = None,
     max_file_bytes: Annotated[int, typer.Option(min=1, help="A larger file is left out.")] = MAX_FILE_BYTES,
     exclude: Annotated[
         list[str] | None, typer.Option(help="Leave out paths that match this shell pattern; may be repeated.")
@@ -61,6 +67,7 @@ def ingest(
                 corpus=name,
                 tenant=settings.tenant,
                 task_queue=settings.task_queue,
+                chunking=chunking,
                 max_file_bytes=max_file_bytes,
                 exclude=exclude or (),
                 prune=prune,
@@ -236,7 +243,9 @@ def _corpora(found: list[Corpus]) -> Table:
 
 def _documents(held: Corpus, artifacts: list[Artifact]) -> Table:
     table = plain_table("document", "bytes", "spans", "changed in version")
-    table.title = f"{held.corpus}, version {held.version}: {held.artifacts} documents, {held.spans} spans"
+    table.title = (
+        f"{held.corpus}, version {held.version}: {held.artifacts} documents, {held.spans} spans by {held.chunking}"
+    )
     for artifact in artifacts:
         table.add_row(artifact.path, str(artifact.size_bytes), str(artifact.spans), str(artifact.changed_in))
     return table

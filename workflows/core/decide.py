@@ -30,7 +30,7 @@ from perdure.events import (
 from perdure.events import SessionDeleted as Deleted
 from perdure.message import Content, Message, Role, check_content, check_role
 from perdure.session import Session, SessionConfig, Status
-from perdure.working_set import CompilerConfig
+from perdure.working_set import CompilerConfig, with_preset
 from workflows.core.command import Command, Expire, RecordError, message_id_in
 from workflows.core.state import Receipt, SessionState
 
@@ -94,7 +94,9 @@ def compiler_config(config: SessionConfig, overrides: dict[str, Any] | None) -> 
     """
     if not overrides:
         return config.retrieval
-    return parse(RetrievalOverrides, {"retrieval": {**config.retrieval.model_dump(), **overrides}}).retrieval
+    return parse(
+        RetrievalOverrides, {"retrieval": {**config.retrieval.model_dump(), **with_preset(overrides)}}
+    ).retrieval
 
 
 class RetrievalOverrides(Request):
@@ -156,7 +158,10 @@ def _update(session: Session, body: UpdateSession, at: datetime) -> list[EventDa
         name: getattr(body, name) for name in ("title", "metadata", "user_id") if name in body.model_fields_set
     }
     if body.config:
-        merged = _deep_merge(session.config.model_dump(exclude_unset=True), body.config)
+        config = dict(body.config)
+        if isinstance(config.get("retrieval"), dict):
+            config["retrieval"] = with_preset(config["retrieval"])
+        merged = _deep_merge(session.config.model_dump(exclude_unset=True), config)
         changes["config"] = parse(ConfigChanges, {"config": merged}).config
     after = session.model_copy(update={**changes, "updated_at": at})
     return [SessionUpdated(session=after)] if changes else []

@@ -24,9 +24,10 @@ from perdure.errors import (
     PayloadTooLarge,
     SessionDeleted,
 )
+from perdure.working_set import PRESETS, CompilerConfig
 from tests.unit.core.test_fold import created, events_of
 from workflows.core.command import Command, Expire, body_hash, command_of
-from workflows.core.decide import decide, receipt_of
+from workflows.core.decide import compiler_config, decide, receipt_of
 from workflows.core.state import SessionState, apply
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
@@ -106,6 +107,21 @@ def test_content_over_the_limit_of_the_session_is_refused(state: SessionState) -
 def test_an_unknown_override_of_retrieval_is_refused(state: SessionState) -> None:
     with pytest.raises(InvalidRequest):
         decide(state, user(retrieval={"token_budgets": 1}))
+
+
+def test_a_preset_replaces_what_the_session_had_and_fields_beside_it_win(state: SessionState) -> None:
+    own = UpdateSession(config={"retrieval": {"mmr_lambda": 0.8, "max_spans": 7}})
+    state = after(state, command(Handlers.UPDATE_SESSION, own, "a"))
+    once = compiler_config(state.session.config, {"preset": "avocado", "semantic_weight": 0.1})
+    assert (once.mmr_lambda, once.semantic_weight, once.lexical_weight, once.max_spans) == (0.5, 0.1, 0.3, 7)
+    chosen = UpdateSession(config={"retrieval": {"preset": "avocado"}})
+    state = after(state, command(Handlers.UPDATE_SESSION, chosen, "b"))
+    assert state.session.config.retrieval == CompilerConfig(**PRESETS["avocado"], max_spans=7)
+
+
+def test_an_unknown_preset_is_refused_with_the_known_ones(state: SessionState) -> None:
+    with pytest.raises(InvalidRequest, match="avocado"):
+        decide(state, user(retrieval={"preset": "guava"}))
 
 
 def test_an_update_merges_config_field_by_field(state: SessionState) -> None:

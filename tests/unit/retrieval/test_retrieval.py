@@ -12,7 +12,7 @@ import pytest
 
 from activities.breaker import Breaker
 from activities.explain import Explain
-from activities.retrieval import MOST_HITS, Found, Retrieval, best, terms_of
+from activities.retrieval import MOST_HITS, Found, Retrieval, best
 from activities.spans import CorpusState, EmbedderId, Hit, KeptVersion, Span
 from perdure.working_set import CompilerConfig
 
@@ -30,7 +30,7 @@ SPAN = Span(
 )
 
 
-STATE = CorpusState(version=1, embedder=EMBEDDER, chunking="structure-v1", index="i", indexed_version=1)
+STATE = CorpusState(version=1, embedder=EMBEDDER, chunking="structure-v2", index="i", indexed_version=1)
 
 
 class Embedder:
@@ -190,10 +190,6 @@ async def test_spans_of_other_versions_take_no_places_up_to_a_limit(
     result = await found(Embedder(), retrieval=retrieval_with(Embedder(), index))
     assert index.asked == asked
     assert [scored.span for scored in result.semantic] == ([SPAN] if finds else [])
-
-
-def test_a_query_is_its_different_words() -> None:
-    assert terms_of("100% of _Worker_ and worker?") == ["100", "of", "worker", "and"]
 
 
 @pytest.mark.parametrize(
