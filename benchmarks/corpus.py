@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from activities.chunking import DEFAULT_CHUNKING
 from activities.ingest_folder import ingest_folder
 from activities.stores.corpus_store import PostgresCorpusStore
 from activities.stores.engine import engine_of
@@ -33,7 +34,7 @@ class Corpus:
 async def ready_corpus(rig: Rig, *, quick: bool) -> Corpus:
     """Ingest what is not there yet, and think of questions."""
     packages = _SOURCES[quick]
-    name = "-".join(packages)
+    name = "-".join([*packages, DEFAULT_CHUNKING])
     folder = rig.stack.settings.data_dir / "documents" / name
     for package in packages:
         shutil.copytree(
@@ -49,7 +50,7 @@ async def ready_corpus(rig: Rig, *, quick: bool) -> Corpus:
         await engine.dispose()
     if state is None or state.index is None:
         raise RuntimeError("the corpus has no index: is Weaviate there?")
-    return Corpus(name, state.index, list(dict.fromkeys(_sentences(folder)))[:_QUESTIONS])
+    return Corpus(name, state.index, list(dict.fromkeys(sentences(folder)))[:_QUESTIONS])
 
 
 def source_of(package: str) -> Path:
@@ -60,7 +61,7 @@ def source_of(package: str) -> Path:
     return Path(spec.submodule_search_locations[0])
 
 
-def _sentences(folder: Path) -> Iterator[str]:
+def sentences(folder: Path) -> Iterator[str]:
     """The first sentence of docstrings: what somebody might ask who doesn't know where it is written."""
     for path in sorted(folder.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):

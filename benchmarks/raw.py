@@ -16,6 +16,7 @@ from psycopg.types.string import TextLoader
 from weaviate.collections import CollectionAsync
 
 from activities.embedder import MiniLm
+from activities.ports import Embedder
 from activities.stores.weaviate_index import COLLECTION, SEARCHED
 from activities.terms import terms_of
 from perdure.working_set import CompilerConfig
@@ -28,11 +29,10 @@ _CANDIDATES_BEYOND = 10
 class RawRetrieval:
     """What the compiler asks of the embedder and of Weaviate, and nothing else: no text is fetched, fused or packed."""
 
-    def __init__(self, spans: CollectionAsync[Any, None], vector_name: str) -> None:
+    def __init__(self, spans: CollectionAsync[Any, None], vector_name: str, embedder: Embedder) -> None:
         self._spans = spans
         self._vector_name = vector_name
-        self._embedder = MiniLm()
-        self._embedder.load()
+        self._embedder = embedder
 
     async def find(self, query: str) -> None:
         """Embed the query while BM25 runs, then search by the vector; ids and scores come back, as in the compiler."""
@@ -58,15 +58,20 @@ class RawRetrieval:
 
 
 @asynccontextmanager
-async def open_raw_retrieval(addresses: Addresses, index: str) -> AsyncIterator[RawRetrieval]:
-    """`index` is the corpus's Weaviate tenant."""
+async def open_raw_retrieval(
+    addresses: Addresses, index: str, embedder: Embedder | None = None
+) -> AsyncIterator[RawRetrieval]:
+    """`index` is the corpus's Weaviate tenant; by default the embedder is the local one, loaded."""
+    if embedder is None:
+        embedder = MiniLm()
+        embedder.load()
     url = urlsplit(addresses.weaviate or "")
     async with weaviate.use_async_with_local(
         host=url.hostname or "", port=url.port or 0, grpc_port=addresses.weaviate_grpc_port, skip_init_checks=True
     ) as client:
         collection = client.collections.use(COLLECTION)
         vectors = (await collection.config.get()).vector_config or {}
-        yield RawRetrieval(collection.with_tenant(index), next(iter(vectors)))
+        yield RawRetrieval(collection.with_tenant(index), next(iter(vectors)), embedder)
 
 
 class RawCommit:

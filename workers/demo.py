@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+from activities.chunking import DEFAULT_CHUNKING
 from activities.ingest_folder import ingest_folder
 from activities.stores.corpus_store import PostgresCorpusStore
 from activities.stores.engine import engine_of
@@ -91,7 +92,7 @@ class Demo:
             engine = engine_of(settings.require_database_url(), pool_size=4)
             try:
                 temporal = await connect_temporal(settings)
-                corpus = f"demo-{hashlib.sha256(str(self._docs).encode()).hexdigest()[:8]}"
+                corpus = f"demo-{hashlib.sha256(f'{DEFAULT_CHUNKING} {self._docs}'.encode()).hexdigest()[:8]}"
                 documents = await ingest_folder(
                     temporal,
                     PostgresCorpusStore(engine),
