@@ -14,7 +14,7 @@ from activities.fusion import RANK_CONSTANT, by_score, diversify, fuse
 from activities.packing import SEPARATOR, Packed, pack
 from activities.past import PastVersions
 from activities.ports import CorpusVersions, Embedder, SpanIndex
-from activities.retrieval import Found, Reason, Retrieval
+from activities.retrieval import Found, Reason, Retrieval, is_exact
 from activities.spans import CorpusState
 from activities.terms import TERMS
 from perdure.errors import CorpusNotFound
@@ -134,7 +134,9 @@ class WorkingSetCompiler:
                 "dimension": state.embedder.dimension,
             },
             "chunking": state.chunking,
-            "index": self._index.parameters if by_index and self._index is not None else _FULL_TEXT,
+            "index": self._index.parameters(exact=is_exact(state))
+            if by_index and self._index is not None
+            else _FULL_TEXT,
             "fusion": {
                 "kind": "reciprocal_rank",
                 "constant": RANK_CONSTANT,

@@ -99,13 +99,12 @@ class Embedder(Protocol):
 class SpanIndex(Protocol):
     """Finds spans. An `index` is the part that one corpus has, by the name its corpus gives."""
 
-    @property
-    def parameters(self) -> dict[str, object]:
-        """What a manifest says of it."""
+    def parameters(self, *, exact: bool) -> dict[str, object]:
+        """What a manifest says of it, and of how its vectors were searched."""
         ...
 
-    async def search_vector(self, index: str, vector: bytes, limit: int) -> list[Hit]:
-        """The nearest spans, nearest first.
+    async def search_vector(self, index: str, vector: bytes, limit: int, *, exact: bool = True) -> list[Hit]:
+        """The nearest spans, nearest first; without `exact` some of them may be missed, and it takes less time.
 
         Raises:
             IndexUnavailable: it is down, late, or has no such index.

@@ -27,6 +27,8 @@ _MORE = 5
 """Times as many hits are asked for when the tie at the edge is longer."""
 MOST_HITS = 2000
 """Of a leg. Only when more spans than these are equally good does the index's own order decide."""
+EXACT_SPANS = 20_000
+"""In a larger corpus vectors are searched approximately; an exact search takes time by the number of spans."""
 _LEXICAL_DIGITS = 3
 _LEXICAL_TIE = 0.002
 _SEMANTIC_TIE = 0.00001
@@ -79,6 +81,11 @@ class Found:
 def ordered(found: list[Scored], limit: int) -> list[Scored]:
     """The best `limit`, ties by path and line."""
     return sorted(found, key=lambda scored: (-scored.score, scored.span.place))[:limit]
+
+
+def is_exact(state: CorpusState) -> bool:
+    """Whether the nearest spans of a corpus are searched for exactly, so that its working sets can be promised."""
+    return state.span_count <= EXACT_SPANS
 
 
 async def best(search: Callable[[int], Awaitable[list[Hit]]], k: int, tie: float) -> list[Hit]:
@@ -212,7 +219,7 @@ class Retrieval:
             vector = await embedding
             with log.timed("semantic_search"):
                 async with asyncio.timeout(limit):
-                    search = partial(index.search_vector, name, vector)
+                    search = partial(index.search_vector, name, vector, exact=is_exact(state))
                     near = await best(search, times * config.semantic_k, _SEMANTIC_TIE)
             return vector, near, await matching
         finally:

@@ -72,6 +72,7 @@ class CorpusState:
     chunking: str
     index: str | None
     indexed_version: int
+    span_count: int
 
 
 class KeptVersion(NamedTuple):

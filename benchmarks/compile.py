@@ -12,7 +12,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -25,9 +27,11 @@ from activities.corpus_files import read_folder
 from activities.cut import cut
 from activities.embedder import MiniLm
 from activities.ingest import Publish, Step, Target, Upload
+from activities.retrieval import EXACT_SPANS
 from activities.stores.corpus_store import PostgresCorpusStore
 from activities.stores.engine import engine_of
 from activities.stores.weaviate_index import WeaviateIndex
+from activities.terms import terms_of
 from benchmarks.corpus import sentences, source_of
 from benchmarks.measure import CpuMeter, Figure, Samples, interleave
 from benchmarks.raw import open_raw_retrieval
@@ -48,9 +52,9 @@ _PACKAGES = (
 
 
 class Lots:
-    """An embedder without a model: a vector of its own for each text, drawn by the text's hash.
+    """An embedder without a model: the sum of a drawn vector for each word, so that texts with the same words are near.
 
-    Only for measuring: how long an exact search takes depends on how many vectors there are, not on what they mean.
+    Only for measuring: it embeds 50,000 spans in a minute, and a search cares little what they mean.
     """
 
     id = MiniLm.id
@@ -67,9 +71,14 @@ class Lots:
 
 
 def _vector(text: str) -> bytes:
-    seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
-    drawn = np.random.default_rng(seed).standard_normal(Lots.id.dimension)
-    return (drawn / np.linalg.norm(drawn)).astype("<f4").tobytes()
+    total = np.sum([_drawn(word) for word in set(terms_of(text))] or [_drawn("")], axis=0)
+    return bytes((total / np.linalg.norm(total)).astype("<f4").tobytes())
+
+
+@cache
+def _drawn(word: str) -> np.ndarray[Any, np.dtype[np.float32]]:
+    seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:8])
+    return np.random.default_rng(seed).standard_normal(Lots.id.dimension, dtype=np.float32)
 
 
 async def measure(data_dir: Path, sizes: Sequence[int], rounds: int) -> list[Figure]:
@@ -81,19 +90,24 @@ async def measure(data_dir: Path, sizes: Sequence[int], rounds: int) -> list[Fig
         engine = engine_of(rig.stack.addresses.postgres)
         resources.push_async_callback(engine.dispose)
         for size in sizes:
-            raw, ours, cpu, spans = await _of_size(rig, engine, size, rounds)
+            hybrid, raw, ours, cpu, spans = await _of_size(rig, engine, size, rounds)
             first = first or ours.p50
             over = f"{spans:,} spans"
             figures += [
                 Figure(
-                    name=f"compile / raw queries, {over}",
-                    value=ours.p50 / raw.p50,
+                    name=f"compile / hybrid query, {over}",
+                    value=ours.p50 / hybrid.p50,
                     at_most=RAW_RATIO,
-                    note=f"{ours.p50:.1f} / {raw.p50:.1f} ms",
+                    note=f"{ours.p50:.1f} / {hybrid.p50:.1f} ms",
+                ),
+                Figure(
+                    name=f"compile / its own two queries, {over}",
+                    value=ours.p50 / raw.p50,
+                    note=f"{ours.p50:.1f} / {raw.p50:.1f} ms; ids and scores only",
                 ),
                 Figure(name=f"compile, p50, {over}", value=ours.p50, unit="ms", at_most=COMPILE_MS, note=ours.spread),
                 Figure(name=f"compile, p99, {over}", value=ours.percentile(99), unit="ms"),
-                Figure(name=f"raw queries, p50, {over}", value=raw.p50, unit="ms", note=raw.spread),
+                Figure(name=f"hybrid query, p50, {over}", value=hybrid.p50, unit="ms", note=hybrid.spread),
                 *(Figure(name=f"CPU per compile, {name}, {over}", value=ms, unit="ms") for name, ms in cpu.items()),
             ]
             if ours.p50 != first:
@@ -103,7 +117,7 @@ async def measure(data_dir: Path, sizes: Sequence[int], rounds: int) -> list[Fig
 
 async def _of_size(
     rig: Rig, engine: AsyncEngine, size: int, rounds: int
-) -> tuple[Samples, Samples, dict[str, float], int]:
+) -> tuple[Samples, Samples, Samples, dict[str, float], int]:
     embedder, store = Lots(), PostgresCorpusStore(engine)
     addresses = rig.stack.addresses
     if addresses.weaviate is None:
@@ -117,19 +131,24 @@ async def _of_size(
 
         async def compiled() -> None:
             found = await compiler.compile(tenant=DEFAULT_TENANT, corpus=corpus, query=next(questions), config=config)
-            if found.degraded or found.tokens_used < 0.95 * config.token_budget:
+            if found.degraded or found.tokens_used < config.token_budget / 2:
                 raise RuntimeError(f"a poor working set: {found.tokens_used} tokens, {found.degraded_reason}")
 
-        async with open_raw_retrieval(addresses, name, embedder) as retrieval:
-            raw, ours = Samples(), Samples()
-            calls = [(raw, lambda: retrieval.find(next(questions))), (ours, compiled)]
+        exact = spans <= EXACT_SPANS
+        async with open_raw_retrieval(addresses, name, embedder, exact=exact) as retrieval:
+            hybrid, raw, ours = Samples(), Samples(), Samples()
+            calls = [
+                (hybrid, lambda: retrieval.hybrid(next(questions))),
+                (raw, lambda: retrieval.find(next(questions))),
+                (ours, compiled),
+            ]
             await interleave(100, [(Samples(), call) for _, call in calls])
             await interleave(rounds, calls)
         servers = {part.name: part.pid for part in rig.stack.parts if part.name != "Temporal"}
         meter = CpuMeter({**servers, "compiler": os.getpid()})
         for _ in range(rounds):
             await compiled()
-        return raw, ours, {what: ms / rounds for what, ms in meter.used_ms().items()}, spans
+        return hybrid, raw, ours, {what: ms / rounds for what, ms in meter.used_ms().items()}, spans
     finally:
         await compiler.close()
         await index.close()
@@ -153,7 +172,7 @@ async def _fill(store: PostgresCorpusStore, index: WeaviateIndex, embedder: Lots
     files, held = [], 0
     for file in _files():
         files.append(file)
-        held += len(cut(*file, DEFAULT_CHUNKING, MiniLm()))
+        held += len(cut(*file, DEFAULT_CHUNKING, embedder))
         if held >= size:
             break
     else:

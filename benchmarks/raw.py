@@ -56,10 +56,23 @@ class RawRetrieval:
         )
         await lexical
 
+    async def hybrid(self, query: str) -> None:
+        """Weaviate's own hybrid query of 50 spans, with their words, and their vectors for diversity."""
+        (vector,) = await self._embedder.embed([query])
+        await self._spans.query.hybrid(
+            " ".join(terms_of(query)),
+            query_properties=[SEARCHED],
+            vector=np.frombuffer(vector, dtype="<f4").tolist(),
+            target_vector=self._vector_name,
+            limit=CompilerConfig().semantic_k,
+            include_vector=[self._vector_name],
+            return_metadata=["score"],
+        )
+
 
 @asynccontextmanager
 async def open_raw_retrieval(
-    addresses: Addresses, index: str, embedder: Embedder | None = None
+    addresses: Addresses, index: str, embedder: Embedder | None = None, *, exact: bool = True
 ) -> AsyncIterator[RawRetrieval]:
     """`index` is the corpus's Weaviate tenant; by default the embedder is the local one, loaded."""
     if embedder is None:
@@ -70,8 +83,8 @@ async def open_raw_retrieval(
         host=url.hostname or "", port=url.port or 0, grpc_port=addresses.weaviate_grpc_port, skip_init_checks=True
     ) as client:
         collection = client.collections.use(COLLECTION)
-        vectors = (await collection.config.get()).vector_config or {}
-        yield RawRetrieval(collection.with_tenant(index), next(iter(vectors)), embedder)
+        names = sorted((await collection.config.get()).vector_config or {})  # the exact one, then the graph
+        yield RawRetrieval(collection.with_tenant(index), names[0 if exact else 1], embedder)
 
 
 class RawCommit:

@@ -131,6 +131,7 @@ def _state_of(row: Row[*tuple[Any, ...]]) -> CorpusState:
         chunking=row.chunking,
         index=row.index_name,
         indexed_version=row.indexed_version,
+        span_count=row.span_count,
     )
 
 

@@ -31,8 +31,11 @@ from weaviate.exceptions import UnexpectedStatusCodeError, WeaviateBaseError
 from activities.spans import EmbedderId, Hit, IndexUnavailable, Span
 from activities.terms import TERMS
 
-COLLECTION = "PerdureSpanTerms"
+COLLECTION = "PerdureSpans"
 SEARCHED = "terms"
+GRAPH = "_graph"
+"""Suffix of the second vector's name: the same vector, found by a graph that grows slowly with the corpus."""
+HNSW: dict[str, int] = {"ef": 128, "ef_construction": 128, "max_connections": 32}
 _TIMEOUT = Timeout(init=5, query=20, insert=60)
 """Seconds. What a caller waits for a query is the caller's own, shorter limit."""
 
@@ -40,7 +43,8 @@ _TIMEOUT = Timeout(init=5, query=20, insert=60)
 class WeaviateIndex:
     """`activities.ports.SpanIndex` on Weaviate. Connects at the first call, and again after a failure to connect.
 
-    Vectors are searched exactly (a flat index), so that the same spans give the same answer in any order of insertion.
+    Vectors are searched exactly (a flat index), so that the same spans give the same answer in any order of insertion;
+    or, where that takes too long, along a graph (HNSW), which may miss some.
     Answers carry ids and scores alone: decoding more costs the client as much as the search costs the server.
     """
 
@@ -52,22 +56,22 @@ class WeaviateIndex:
         self._connecting = asyncio.Lock()
         self._client: weaviate.WeaviateAsyncClient | None = None
 
-    @property
-    def parameters(self) -> dict[str, object]:
+    def parameters(self, *, exact: bool) -> dict[str, object]:
+        how = {"kind": "flat"} if exact else {"kind": "hnsw", **HNSW}
         return {
             "engine": "weaviate",
-            "kind": "flat",
+            **how,
             "distance": "cosine",
-            "exact": True,
+            "approximate": not exact,
             "lexical": "bm25",
             "terms": TERMS,
         }
 
-    async def search_vector(self, index: str, vector: bytes, limit: int) -> list[Hit]:
+    async def search_vector(self, index: str, vector: bytes, limit: int, *, exact: bool = True) -> list[Hit]:
         async with self._collection() as collection:
             found = await collection.with_tenant(index).query.near_vector(
                 np.frombuffer(vector, dtype="<f4").tolist(),
-                target_vector=self._vector,
+                target_vector=self._vector if exact else self._vector + GRAPH,
                 limit=limit,
                 return_metadata=MetadataQuery(distance=True),
                 return_properties=[],
@@ -90,7 +94,7 @@ class WeaviateIndex:
             if not await collection.exists():
                 await self._create()
             elif self._vector not in ((await collection.config.get()).vector_config or {}):
-                await collection.config.add_vector(vector_config=self._vector_config())
+                await collection.config.add_vector(vector_config=self._vector_configs())
             if not await collection.tenants.exists(index):
                 await collection.tenants.create([Tenant(name=index)])
 
@@ -99,7 +103,9 @@ class WeaviateIndex:
             DataObject(
                 uuid=span.span_id,
                 properties={SEARCHED: span.terms},
-                vector={self._vector: np.frombuffer(span.vector, dtype="<f4").tolist()},
+                vector=dict.fromkeys(
+                    (self._vector, self._vector + GRAPH), np.frombuffer(span.vector, dtype="<f4").tolist()
+                ),
             )
             for span in spans
         ]
@@ -169,14 +175,22 @@ class WeaviateIndex:
                     )
                 ],
                 inverted_index_config=Configure.inverted_index(stopwords_preset=StopwordsPreset.NONE),
-                vector_config=[self._vector_config()],
+                vector_config=self._vector_configs(),
             )
         except UnexpectedStatusCodeError:
             if not await client.collections.exists(COLLECTION):  # else another worker was first
                 raise
 
-    def _vector_config(self) -> Any:
-        return Configure.Vectors.self_provided(
-            name=self._vector,
-            vector_index_config=Configure.VectorIndex.flat(distance_metric=VectorDistances.COSINE),
+    def _vector_configs(self) -> list[Any]:
+        cosine = VectorDistances.COSINE
+        flat = Configure.VectorIndex.flat(distance_metric=cosine)
+        graph = Configure.VectorIndex.hnsw(
+            distance_metric=cosine,
+            ef=HNSW["ef"],
+            ef_construction=HNSW["ef_construction"],
+            max_connections=HNSW["max_connections"],
         )
+        return [
+            Configure.Vectors.self_provided(name=self._vector, vector_index_config=flat),
+            Configure.Vectors.self_provided(name=self._vector + GRAPH, vector_index_config=graph),
+        ]

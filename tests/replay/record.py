@@ -60,6 +60,13 @@ async def _suspended_and_resumed(handle: WorkflowHandle[Any, Any]) -> None:
     await handle.execute_update("add_user_message", {"content": "I am back"})
 
 
+async def _rested(handle: WorkflowHandle[Any, Any]) -> None:
+    for number in range(8):
+        await handle.execute_update("add_message", {"role": "user", "content": f"{number}"})
+    await handle.execute_update("suspend")
+    await handle.execute_update("add_user_message", {"content": "I am back"})
+
+
 async def _signalled(handle: WorkflowHandle[Any, Any]) -> None:
     await handle.signal("user_message", {"content": "by signal", "message_id": "s"})
     await handle.signal("assistant_message", {"content": "by signal too"})
@@ -102,6 +109,7 @@ SCENES = {
     "several_at_once": (_several_at_once, {}),
     "changed": (_changed, {}),
     "suspended_and_resumed": (_suspended_and_resumed, {}),
+    "rested": (_rested, {}),
     "signalled": (_signalled, {}),
     "idle": (_idle, SHORT),
     "rolled": (_rolled, {"run_budget": {"events": 20}}),

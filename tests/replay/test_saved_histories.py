@@ -21,7 +21,18 @@ from workflows.session import SessionWorkflow
 
 FOLDER = Path(__file__).parent / "histories"
 SAVED = sorted(FOLDER.glob("*.json"))
-NAMES = {"changed", "compiled", "deleted", "every_role", "idle", "rolled", "several_at_once", "signalled", "unknown"}
+NAMES = {
+    "changed",
+    "compiled",
+    "deleted",
+    "every_role",
+    "idle",
+    "rested",
+    "rolled",
+    "several_at_once",
+    "signalled",
+    "unknown",
+}
 
 
 def _replayer() -> Replayer:

@@ -16,6 +16,7 @@ from tests.support.eventually import eventually
 from tests.support.rules import disagreements
 from tests.support.site import Site
 from workflows.core.state import fold
+from workflows.life import RESTING_EVENTS
 
 BRISK = {"idle_timeout": 0.4, "archive_after": 0.4}
 
@@ -31,6 +32,25 @@ async def test_a_session_is_suspended_and_resumed_once_however_often_it_is_asked
         assert (first["changed"], first["session"]["status"]) == (True, status)
         assert (again["changed"], again["session"]["status"]) == (False, status)
     assert await caller.event_types() == ["session_created", "session_suspended", "session_resumed"]
+
+
+async def test_a_session_rests_in_a_run_of_its_own_and_wakes_as_it_was(caller: Caller) -> None:
+    for number in range(10):
+        await caller.says(f"message {number}")
+    talked = (await caller.handle.describe()).raw_description.workflow_execution_info
+    assert talked.history_length > RESTING_EVENTS
+    await caller.update("suspend")
+
+    async def rests() -> bool:
+        info = (await caller.handle.describe()).raw_description.workflow_execution_info
+        return info.execution.run_id != talked.execution.run_id and info.history_length < 10
+
+    await eventually(rests)
+    assert (await caller.session()).status == "suspended"
+    await caller.says("I am back")
+    observed = await caller.observed()
+    assert [message.content for message in observed.messages] == [*(f"message {n}" for n in range(10)), "I am back"]
+    assert disagreements(observed) == []
 
 
 async def test_a_message_to_a_suspended_session_resumes_it_in_the_same_commit(caller: Caller) -> None:

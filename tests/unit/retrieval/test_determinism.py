@@ -66,7 +66,7 @@ class Index(fakes.Index):
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
 
-    async def search_vector(self, index: str, vector: bytes, limit: int) -> list[Hit]:
+    async def search_vector(self, index: str, vector: bytes, limit: int, *, exact: bool = True) -> list[Hit]:
         return self._shuffled(dict.fromkeys(SPANS, 0.5))
 
     async def search_text(self, index: str, terms: Sequence[str], limit: int) -> list[Hit]:

@@ -30,7 +30,7 @@ SPAN = Span(
 )
 
 
-STATE = CorpusState(version=1, embedder=EMBEDDER, chunking="structure-v2", index="i", indexed_version=1)
+STATE = CorpusState(version=1, embedder=EMBEDDER, chunking="structure-v2", index="i", indexed_version=1, span_count=1)
 
 
 class Embedder:
@@ -81,9 +81,10 @@ class Corpora:
 class Index:
     """Finds the one span by its vector, and nothing by its words."""
 
-    parameters: dict[str, object] = {}  # noqa: RUF012 - as the protocol has it
+    def parameters(self, *, exact: bool) -> dict[str, object]:
+        return {"approximate": not exact}
 
-    async def search_vector(self, index: str, vector: bytes, limit: int) -> list[Hit]:
+    async def search_vector(self, index: str, vector: bytes, limit: int, *, exact: bool = True) -> list[Hit]:
         return [Hit(SPAN.span_id, 1.0)]
 
     async def search_text(self, index: str, terms: Sequence[str], limit: int) -> list[Hit]:
@@ -105,7 +106,7 @@ class Crowded(Index):
         self._others = others
         self.asked: list[int] = []
 
-    async def search_vector(self, index: str, vector: bytes, limit: int) -> list[Hit]:
+    async def search_vector(self, index: str, vector: bytes, limit: int, *, exact: bool = True) -> list[Hit]:
         self.asked.append(limit)
         others = (Hit(f"other{n}", 1.0 - n / 10_000) for n in range(self._others))
         return [*others, Hit(SPAN.span_id, 0.5)][:limit]
