@@ -177,6 +177,7 @@ def choose(found: Found, config: CompilerConfig, log: Explain) -> tuple[Packed, 
             encoding=config.tokenizer,
             count=tokens.count,
         )
+    log.packed(packed)
     by_rank = sorted(packed.chunks, key=lambda chunk: chunk.rank)
     log.stage("packed", [(chunk.span, scores[chunk.span.span_id]) for chunk in by_rank])
     log.stage("final", [(chunk.span, scores[chunk.span.span_id]) for chunk in packed.chunks])

@@ -30,6 +30,10 @@ class FailedFile(Result):
     reason: str
 
 
+UNCHANGED = "Content unchanged (same hash)"
+"""Why an ingest skips a file."""
+
+
 class IngestReport(Result):
     """How far an ingest is. `files` are those to look at; `spans` were made, of `created` and `updated` files.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from perdure.cli.output import INTERRUPTED, OK, Format, Output, progress, show
-from perdure.corpus import MAX_FILE_BYTES, Artifact, Corpus, IngestReport, ingest_workflow_id
+from perdure.corpus import MAX_FILE_BYTES, UNCHANGED, Artifact, Corpus, IngestReport, ingest_workflow_id
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -223,6 +223,9 @@ def _result(report: IngestReport) -> Table:
     files = (report.files, report.created, report.updated, report.skipped, report.removed, report.failed)
     counts = (*files, report.spans, report.version)
     table.add_row(*map(str, counts), "yes" if report.indexed else "no")
+    if report.skipped:
+        table.caption = f"{report.skipped} skipped: {UNCHANGED}"
+        table.caption_justify = "left"
     return table
 
 
