@@ -52,7 +52,8 @@ async def test_a_corpus_is_made_and_searched_with_vectors_that_came_over_http(
     assert found.manifest["embedder"] == {"name": "m", "version": "1-256", "dimension": DIMENSION}
     assert found.explain is not None
     best = found.explain["stages"]["semantic"][0]
-    assert (best["path"], best["score"]) == ("fruit.txt", 1.0)
+    assert best["path"] == "fruit.txt"
+    assert best["score"] == pytest.approx(1.0, abs=0.02)  # the span was embedded under its file's name
 
 
 async def test_a_worker_with_another_embedder_searches_by_words_alone_and_says_so(
@@ -70,7 +71,7 @@ async def test_a_worker_with_another_embedder_refuses_to_add_to_a_corpus(
     remote: Corpora, corpora: Corpora, folder: Path
 ) -> None:
     await corpora.ingest(folder)
-    with pytest.raises(InvalidRequest, match="Ingest into a new corpus, or run a worker") as caught:
+    with pytest.raises(InvalidRequest, match="Ingest into a new corpus") as caught:
         await remote.ingest(folder)
     assert caught.value.details["embedder"] == str(corpora.embedder.id)
     assert not (await corpora.compile(QUERY)).degraded

@@ -25,6 +25,11 @@ from workers.stack.stack import Stack
 FILES = 300
 
 
+def _hear_ctrl_c() -> None:
+    """What a shell runs in the background ignores it, and so do its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 async def test_ctrl_c_leaves_the_ingest_running_and_says_how_to_watch_it(
     stack: Stack, settings: Settings, temporal_client: Client, folder: Path, embedder: MiniLm
 ) -> None:
@@ -40,6 +45,7 @@ async def test_ctrl_c_leaves_the_ingest_running_and_says_how_to_watch_it(
         env={**os.environ, **stack.addresses.environment(), **own, "PYTHONPATH": ":".join(filter(None, sys.path))},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        preexec_fn=_hear_ctrl_c,
     )
     assert await eventually(running)  # nobody polls the queue: it waits
     process.send_signal(signal.SIGINT)
