@@ -11,7 +11,7 @@ from activities.stores.corpus_reader import SPAN_COLUMNS, VISIBLE, PostgresCorpu
 from activities.stores.corpus_tables import corpora, corpus_versions, spans
 from activities.stores.corpus_tables import is_corpus as _is
 
-_ALL = select(*SPAN_COLUMNS).where(VISIBLE, spans.c.span_id > bindparam("after", type_=Uuid()))
+_ALL = select(*SPAN_COLUMNS, spans.c.terms).where(VISIBLE, spans.c.span_id > bindparam("after", type_=Uuid()))
 
 
 class PostgresCorpusVersions(PostgresCorpusReader):

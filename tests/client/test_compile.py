@@ -122,12 +122,12 @@ async def test_a_query_from_the_thread_is_the_same_in_a_dry_run_and_in_the_messa
     await session.add_user_message("Where are the pears kept?")
     await session.add_assistant_message("In the cellar.")
     thread = {"query_from": "thread", "max_spans": 1}
-    alone = await session.compile("and what else is with them?", retrieval={"max_spans": 1})
-    dry = await session.compile("and what else is with them?", retrieval=thread)
-    answer = await session.add_user_message("and what else is with them?", retrieval=thread)
+    alone = await session.compile("and on which line is that?", retrieval={"max_spans": 1})
+    dry = await session.compile("and on which line is that?", retrieval=thread)
+    answer = await session.add_user_message("and on which line is that?", retrieval=thread)
     assert answer.working_set is not None
-    assert dry.query == answer.working_set.query == "and what else is with them?"
-    assert dry.manifest["search_query"] == "and what else is with them?\nIn the cellar.\nWhere are the pears kept?"
+    assert dry.query == answer.working_set.query == "and on which line is that?"
+    assert dry.manifest["search_query"] == "and on which line is that?\nIn the cellar.\nWhere are the pears kept?"
     assert dry.manifest == answer.working_set.manifest
     assert dry.context_hash == answer.working_set.context_hash != alone.context_hash
     assert [citation.path for citation in dry.citations] == ["fruit.txt"]
