@@ -77,6 +77,8 @@ def compared(message: Message, stored: WorkingSet | None, made: WorkingSet, *, v
     old = {citation.span_id for citation in before.citations}
     new = {citation.span_id for citation in made.citations}
     same = found.identical and before.verified()
+    if verify and not same and made.degraded and before.verified() and not before.degraded:
+        return unknown(message, stored, f"It would be degraded now, so it was not compared: {made.degraded_reason}")
     return TurnComparison(
         message_id=message.message_id,
         sequence_number=message.sequence_number,
@@ -114,9 +116,9 @@ def _reasons(stored: WorkingSet | None, made: WorkingSet, *, verify: bool) -> li
     if stored is not None and not stored.verified():
         reasons.append("The stored text no longer has its hash.")
     if stored is not None and stored.degraded:
-        reasons.append(f"It was approximate: {stored.degraded_reason}")
+        reasons.append(f"It was degraded: {stored.degraded_reason}")
     if made.degraded:
-        reasons.append(f"It is approximate now: {made.degraded_reason}")
+        reasons.append(f"It is degraded now: {made.degraded_reason}")
     if verify and stored is not None:
         reasons += [
             f"{name} was {stored.manifest.get(name)}, and is {made.manifest.get(name)}."

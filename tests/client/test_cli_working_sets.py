@@ -59,7 +59,9 @@ async def test_what_if_is_a_table_or_json(cli: Cli) -> None:
     found = await cli.data("what-if", "s", "--set", "max_spans=1", "--turns", "1")
     assert [(t["message_id"], t["spans_after"]) for t in found["turns"]] == [("m0", 1)]
     assert not found["complete"]
-    assert (await cli.data("what-if", "s", "--corpus", "nothing"))["turns"][0]["outcome"] == "unknown"
+    code, out, _ = await cli("what-if", "s", "--corpus", "nothing")
+    assert code == 1  # nothing was compared
+    assert "Corpus not found: nothing" in out
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,10 @@ def ingest(
         list[str] | None, typer.Option(help="Leave out paths that match this shell pattern; may be repeated.")
     ] = None,
     prune: Annotated[
-        bool, typer.Option("--prune", help="Remove documents whose files are gone: the folder is all of the corpus.")
+        bool,
+        typer.Option(
+            "--prune", help="Remove documents whose files are gone or excluded: the folder is all of the corpus."
+        ),
     ] = False,
     output: Output = Format.TEXT,
 ) -> None:

@@ -51,6 +51,8 @@ def start(
 
     found = _run(work)
     show(found, output, lambda: session_text(found))
+    if corpus is not None and corpus != found.config.corpus:
+        progress(f"Warning: the session was there already and keeps its settings; its corpus is {found.config.corpus}.")
     if (named := found.config.corpus) and not has_corpus(named):
         progress(
             f"Warning: there is no corpus {named}. Working sets are empty, and say that they are degraded, until "

@@ -82,13 +82,16 @@ def what_if(
     key: RequestId = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """Compile stored turns again under other settings, and compare; nothing is changed."""
+    """Compile stored turns again under other settings, and compare; nothing is changed. Code 1 if none could be."""
     retrieval = _retrieval(budget, setting, as_of)
 
     async def work(handle: SessionHandle) -> Comparison:
         return await handle.what_if(retrieval=retrieval, corpus=corpus, after=after, turns=turns, request_id=key)
 
-    _compared(with_session(session_id, work), output, continued=True)
+    found = with_session(session_id, work)
+    _compared(found, output, continued=True)
+    if found.turns and found.count("unknown") == len(found.turns):
+        raise typer.Exit(FAILED)
 
 
 @session.command("diff")

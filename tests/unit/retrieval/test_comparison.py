@@ -101,9 +101,7 @@ def test_the_same_text_is_the_same() -> None:
 def test_a_difference_is_counted_named_and_explained() -> None:
     many = [(f"s{n}", 0.5) for n in range(30)]
     before = stored([("a", 0.5), ("b", 0.4)])
-    after = stored([("b", 0.5), *many], program_version="2").model_copy(
-        update={"degraded": True, "degraded_reason": "The span index is away."}
-    )
+    after = stored([("b", 0.5), *many], program_version="2")
     found = compared(QUESTION, before, after, verify=True)
     assert (found.outcome, found.spans_before, found.spans_after, found.kept, found.reranked) == (
         "differs",
@@ -115,12 +113,21 @@ def test_a_difference_is_counted_named_and_explained() -> None:
     assert found.overlap == round(1 / 32, 4)
     assert [span.path for span in found.lost] == ["a.md"]
     assert len(found.gained) == SHOWN_SPANS
-    assert found.reasons == [
-        "It is approximate now: The span index is away.",
-        "program_version was 1, and is 2.",
-    ]
+    assert found.reasons == ["program_version was 1, and is 2."]
     quiet = compared(QUESTION, before, stored([("b", 0.5)], program_version="2"), verify=False)
     assert quiet.reasons == []
+
+
+def test_what_is_degraded_now_cannot_be_verified_but_can_be_asked_what_if() -> None:
+    before = stored([("a", 0.5)])
+    after = stored([("b", 0.5)]).model_copy(update={"degraded": True, "degraded_reason": "The span index is away."})
+    found = compared(QUESTION, before, after, verify=True)
+    assert (found.outcome, found.reasons) == (
+        "unknown",
+        ["It would be degraded now, so it was not compared: The span index is away."],
+    )
+    found = compared(QUESTION, before, after, verify=False)
+    assert (found.outcome, found.reasons) == ("differs", ["It is degraded now: The span index is away."])
 
 
 def test_a_difference_that_nothing_explains_says_so() -> None:
@@ -128,7 +135,7 @@ def test_a_difference_that_nothing_explains_says_so() -> None:
     assert found.reasons == ["The manifests show no reason."]
     approximate = stored([("a", 0.5)]).model_copy(update={"degraded": True, "degraded_reason": "It was down."})
     found = compared(QUESTION, approximate, stored([("b", 0.5)]), verify=True)
-    assert found.reasons == ["It was approximate: It was down."]
+    assert found.reasons == ["It was degraded: It was down."]
 
 
 def test_a_text_without_its_hash_is_never_the_same() -> None:
