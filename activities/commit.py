@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import to_json
 from typing_extensions import TypedDict
 
 from perdure.contract import ReadMessages, StartSession
@@ -36,6 +37,25 @@ def deflated(working_set: bytes) -> Deflated:
 def inflated(working_set: Deflated) -> bytes:
     """The JSON again."""
     return zlib.decompress(base64.b64decode(working_set))
+
+
+ANSWER_BYTES = 1792 * 1024
+"""Of what an activity or a handler answers: a payload holds 2 MB, and a larger one stops its workflow for good."""
+
+
+def answerable(working_sets: Iterable[tuple[int, Message, bytes]]) -> dict[int, Deflated]:
+    """Those of `(sequence, message, working set's JSON)` that answers can carry, by sequence.
+
+    Each goes into an answer beside its message, and all of them into one result. One that is left out is stored all the
+    same, and read by `replay`.
+    """
+    found: dict[int, Deflated] = {}
+    left = ANSWER_BYTES
+    for sequence, message, body in working_sets:
+        if len(to_json(message)) + len(body) <= ANSWER_BYTES and len(small := deflated(body)) <= left:
+            found[sequence] = small
+            left -= len(small)
+    return found
 
 
 class _Wire(BaseModel):

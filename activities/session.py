@@ -8,17 +8,20 @@ from collections.abc import Awaitable, Callable
 from temporalio import activity
 
 from activities.commit import (
+    ANSWER_BYTES,
     Answered,
     Commit,
     Committed,
     Compile,
     Compiled,
     Completion,
+    Deflated,
     DryRun,
     Open,
     Opened,
     ReadAnswer,
     ReadPage,
+    answerable,
     completed,
     deflated,
 )
@@ -49,14 +52,6 @@ happened."""
 
 PAGE_BYTES = 512 * 1024
 """Bound of a page that passes through the workflow: its history holds it twice, and a payload 2 MB at most."""
-
-
-ANSWER_CHARACTERS = 800_000
-"""Of a working set that an answer carries; a payload holds 2 MB at most."""
-
-
-ANSWER_BYTES = 1536 * 1024
-"""Of the JSON of a dry run's answer, which is nowhere stored."""
 
 
 class SessionActivities:
@@ -115,7 +110,7 @@ class SessionActivities:
                 search_query=request.search_query,
                 explain=request.explain,
             )
-            return Compiled(working_set=deflated(_answerable(working_set)))
+            return Compiled(working_set=_answer(working_set))
         except PerdureError as error:
             raise refusal(error) from None
 
@@ -138,19 +133,16 @@ class SessionActivities:
             if isinstance(event.data, MessageAdded)
         ]
         events = completed(request.events, completions)
-        by_message = {
-            event.data.message.message_id: sets[event.sequence]
-            for event in events
-            if isinstance(event.data, MessageAdded) and event.sequence in sets
-        }
+        messages = {event.sequence: event.data.message for event in events if isinstance(event.data, MessageAdded)}
+        by_message = {messages[sequence].message_id: made for sequence, made in sets.items()}
         result = await self._store.commit(request, events, by_message)
         if result.outcome != "committed":
             return result
-        wanted = {
-            item.sequence: deflated(sets[item.sequence].model_dump_json().encode())
+        wanted = answerable(
+            (item.sequence, messages[item.sequence], sets[item.sequence].model_dump_json().encode())
             for item in request.compile
-            if item.wanted and _fits(sets[item.sequence])
-        }
+            if item.wanted
+        )
         return result.model_copy(update={"completions": completions, "working_sets": wanted})
 
     async def _compile(self, request: Commit, item: Compile) -> WorkingSet:
@@ -176,13 +168,8 @@ class SessionActivities:
         )
 
 
-def _fits(working_set: WorkingSet) -> bool:
-    """Whether a payload can take it beside its message. If not it is stored all the same, and read by `replay`."""
-    return len(working_set.text) + len(working_set.query) <= ANSWER_CHARACTERS
-
-
-def _answerable(working_set: WorkingSet) -> bytes:
-    """Its JSON, which an answer can carry.
+def _answer(working_set: WorkingSet) -> Deflated:
+    """What a dry run answers, which is nowhere stored.
 
     Raises:
         PayloadTooLarge: with its explanation it is too large.
@@ -197,7 +184,7 @@ def _answerable(working_set: WorkingSet) -> bytes:
             size_bytes=size,
             limit_bytes=ANSWER_BYTES,
         )
-    return body
+    return deflated(body)
 
 
 def reference(working_set: WorkingSet) -> WorkingSetRef:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import hashlib
 import itertools
-import json
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -35,12 +31,11 @@ from activities.terms import terms_of
 from benchmarks.corpus import sentences, source_of
 from benchmarks.measure import CpuMeter, Figure, Samples, interleave
 from benchmarks.raw import open_raw_retrieval
+from benchmarks.report import arguments, conclude, say
 from benchmarks.rig import Rig, open_rig
-from benchmarks.turn import table
 from perdure.corpus import FailedFile
 from perdure.ids import DEFAULT_TENANT
 from perdure.working_set import CompilerConfig
-from workers.settings import Settings
 
 RAW_RATIO = 1.5
 GROWTH = 1.5
@@ -86,7 +81,7 @@ async def measure(data_dir: Path, sizes: Sequence[int], rounds: int) -> list[Fig
     figures: list[Figure] = []
     first = 0.0
     async with AsyncExitStack() as resources:
-        rig = await resources.enter_async_context(open_rig(data_dir, _say))
+        rig = await resources.enter_async_context(open_rig(data_dir, say))
         engine = engine_of(rig.stack.addresses.postgres)
         resources.push_async_callback(engine.dispose)
         for size in sizes:
@@ -160,7 +155,7 @@ async def _filled(
     """The index of a corpus of `size` spans or a few more, made unless it is there; and how many there are."""
     state = await store.state(DEFAULT_TENANT, corpus)
     if state is None or state.indexed_version == 0:
-        _say(f"Filling {corpus}")
+        say(f"Filling {corpus}")
         await _fill(store, index, embedder, corpus, size)
         state = await store.state(DEFAULT_TENANT, corpus)
     if state is None or state.index is None:
@@ -196,28 +191,13 @@ def _files() -> Iterator[tuple[str, str]]:
                 yield f"{package}/{file[0]}", file[1]
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
 def main() -> None:
     """Exit code 1 with `--check` when a goal is missed."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.compile", description=__doc__)
+    parser = arguments("compile", __doc__)
     parser.add_argument("--size", action="append", type=int, help="spans, at least; may be repeated")
     parser.add_argument("--rounds", type=int, default=300)
-    parser.add_argument("--check", action="store_true", help="exit with 1 when a goal is missed")
-    parser.add_argument("--output", choices=["text", "json"], default="text")
-    parser.add_argument("--data-dir", type=Path, default=Settings().data_dir / "benchmark", help="of the stack")
     options = parser.parse_args()
-    figures = asyncio.run(measure(options.data_dir, options.size or SIZES, options.rounds))
-    if options.output == "json":
-        print(json.dumps([asdict(figure) | {"met": figure.met} for figure in figures], indent=1))
-    else:
-        print(table(figures))
-    failed = options.check and any(figure.met is False for figure in figures)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(1 if failed else 0)  # the SDK's threads can abort the interpreter while it shuts down
+    conclude(asyncio.run(measure(options.data_dir, options.size or SIZES, options.rounds)), options)
 
 
 if __name__ == "__main__":

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
-import os
-import sys
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from activities.chunking import DEFAULT_CHUNKING
@@ -23,10 +18,9 @@ from activities.stores.engine import engine_of
 from benchmarks.baseline import embed_all
 from benchmarks.corpus import source_of
 from benchmarks.measure import CpuMeter, Figure
+from benchmarks.report import arguments, conclude, say
 from benchmarks.rig import open_rig
-from benchmarks.turn import table
 from perdure.corpus import FailedFile
-from workers.settings import Settings
 
 INGEST_OVER_EMBEDDING = 1.25
 """Four fifths of the embedder's speed."""
@@ -38,12 +32,12 @@ async def measure(folder: Path, data_dir: Path, rounds: int) -> list[Figure]:
     embedder.load()
     texts = _texts(folder, embedder)
     ingest = embedding = ingest_cpu = embedding_cpu = 0.0
-    async with open_rig(data_dir, _say) as rig:
+    async with open_rig(data_dir, say) as rig:
         engine = engine_of(rig.stack.addresses.postgres)
         try:
             store = PostgresCorpusStore(engine)
             for number in range(rounds):
-                _say(f"Round {number + 1} of {rounds}, {len(texts)} spans")
+                say(f"Round {number + 1} of {rounds}, {len(texts)} spans")
                 half = await _embedding(embedder, texts[::2])
                 meter, begun = CpuMeter(rig.pids), time.perf_counter()
                 report = await ingest_folder(rig.client, store, folder, corpus=f"speed-{uuid.uuid4().hex[:8]}")
@@ -89,28 +83,13 @@ async def _embedding(embedder: MiniLm, texts: Sequence[str]) -> tuple[float, flo
     return time.perf_counter() - begun, time.process_time() - used
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
 def main() -> None:
     """Exit code 1 with `--check` when ingest is slower than its goal."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.ingest_speed", description=__doc__)
+    parser = arguments("ingest_speed", __doc__)
     parser.add_argument("--package", default="mako", help="an installed package, some 600 spans by default")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--check", action="store_true", help="exit with 1 when the goal is missed")
-    parser.add_argument("--output", choices=["text", "json"], default="text")
-    parser.add_argument("--data-dir", type=Path, default=Settings().data_dir / "benchmark", help="of the stack")
     options = parser.parse_args()
-    figures = asyncio.run(measure(source_of(options.package), options.data_dir, options.rounds))
-    if options.output == "json":
-        print(json.dumps([asdict(figure) | {"met": figure.met} for figure in figures], indent=1))
-    else:
-        print(table(figures))
-    failed = options.check and any(figure.met is False for figure in figures)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(1 if failed else 0)  # the SDK's threads can abort the interpreter while it shuts down
+    conclude(asyncio.run(measure(source_of(options.package), options.data_dir, options.rounds)), options)
 
 
 if __name__ == "__main__":

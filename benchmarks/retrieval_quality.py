@@ -5,11 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
-import sys
 import uuid
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from activities.compiler import WorkingSetCompiler
@@ -21,10 +18,10 @@ from activities.stores.weaviate_index import WeaviateIndex
 from benchmarks.baseline import baseline
 from benchmarks.questions import Place, QuestionSet, question_set
 from benchmarks.ranking import LEGS, Ranking, table
+from benchmarks.report import arguments, end, say
 from benchmarks.rig import Rig, open_rig
 from perdure.ids import DEFAULT_TENANT
 from perdure.working_set import CompilerConfig
-from workers.settings import Settings
 
 PACKAGES = ["psycopg", "alembic"]
 """Over six hundred questions. They had no part in choosing any default: click, packaging and tomlkit had."""
@@ -33,11 +30,11 @@ PACKAGES = ["psycopg", "alembic"]
 async def measure(options: argparse.Namespace) -> tuple[QuestionSet, list[Ranking]]:
     """Ask everything of the baseline, and of the compiler on real servers."""
     found = question_set(options.packages)
-    _say(f"{len(found.questions)} questions about {len(found.files)} files")
+    say(f"{len(found.questions)} questions about {len(found.files)} files")
     embedder = MiniLm()
     rankings = [await baseline(found, embedder)]
-    _say(table(rankings))
-    async with open_rig(options.data_dir, _say) as rig:
+    say(table(rankings))
+    async with open_rig(options.data_dir, say) as rig:
         rankings += await _compiled(rig, found, embedder, options.chunking)
     return found, rankings
 
@@ -53,7 +50,7 @@ async def _compiled(rig: Rig, found: QuestionSet, embedder: MiniLm, chunking: st
     try:
         store = PostgresCorpusStore(engine)
         report = await ingest_folder(rig.client, store, folder, corpus=corpus, chunking=chunking)
-        _say(f"Ingested {report.spans} spans")
+        say(f"Ingested {report.spans} spans")
         compiler = WorkingSetCompiler(store, index, embedder)
         name = (await store.get_corpus(DEFAULT_TENANT, corpus)).chunking
         avocado = CompilerConfig.model_validate({"preset": "avocado"})
@@ -87,7 +84,7 @@ async def _ask(
             # A stage that is switched off leaves the order as it was.
             candidates = stages[leg] if leg != "mmr" or config.enable_mmr else stages["fused"]
             ranking.add(leg, question, (Place(c["path"], *c["lines"]) for c in candidates))
-    _say(table([ranking]))
+    say(table([ranking]))
     return ranking
 
 
@@ -103,18 +100,11 @@ def missed(plain: Ranking, ours: Ranking) -> list[str]:
     return broken
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
 def main() -> None:
     """Exit code 1 with `--check` when the defaults are not what they should be."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.retrieval_quality", description=__doc__)
+    parser = arguments("retrieval_quality", __doc__)
     parser.add_argument("--packages", nargs="+", default=PACKAGES, help="installed packages to ask about")
     parser.add_argument("--chunking", help="how documents are cut; by default as for any new corpus")
-    parser.add_argument("--check", action="store_true", help="exit with 1 when fusion does not pay")
-    parser.add_argument("--output", choices=["text", "json"], default="text")
-    parser.add_argument("--data-dir", type=Path, default=Settings().data_dir / "benchmark", help="of the stack")
     options = parser.parse_args()
     found, rankings = asyncio.run(measure(options))
     broken = missed(*rankings[:2])
@@ -128,9 +118,7 @@ def main() -> None:
         print(json.dumps(report, indent=1))
     else:
         print("\n".join([table(rankings), *broken]))
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(1 if options.check and broken else 0)  # the SDK's threads can abort the interpreter while it shuts down
+    end(failed=options.check and bool(broken))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from activities.commit import (
     ReadAnswer,
     StoredMessage,
     StoredReceipt,
-    deflated,
+    answerable,
 )
 from activities.stores.session_commit import commit_rows, commit_statement
 from activities.stores.session_rows import event_of, event_row, is_session, session_of
@@ -200,16 +200,20 @@ class PostgresSessionStore:
             found = [event_of(row) for row in rows.mappings()]
             if not request.working_set:
                 return Answered(events=found)
-            by_message = {e.data.message.message_id: e.sequence for e in found if isinstance(e.data, MessageAdded)}
+            added = {
+                e.data.message.message_id: (e.sequence, e.data.message)
+                for e in found
+                if isinstance(e.data, MessageAdded)
+            }
             bodies = await connection.execute(
                 select(working_sets.c.message_id, working_sets.c.body).where(
                     is_session(working_sets, request.tenant, request.session_id),
-                    working_sets.c.message_id.in_(by_message),
+                    working_sets.c.message_id.in_(added),
                 )
             )
             return Answered(
                 events=found,
-                working_sets={by_message[message_id]: deflated(to_json(body)) for message_id, body in bodies},
+                working_sets=answerable((*added[message_id], to_json(body)) for message_id, body in bodies),
             )
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import random
+from datetime import UTC, datetime
+
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from activities.commit import DryRun, inflated
+from activities.commit import ANSWER_BYTES, DryRun, answerable, inflated
 from activities.ingest import Published
-from activities.session import ANSWER_BYTES, SessionActivities
+from activities.session import SessionActivities
 from activities.stores.engine import engine_of
 from activities.stores.session_reader import PostgresReader
 from activities.stores.session_store import PostgresSessionStore
 from activities.tokens import count
+from perdure.message import Message
 from perdure.working_set import CompilerConfig, WorkingSet
 from tests.unit.test_diff import working_set
 
@@ -48,6 +53,32 @@ async def test_a_dry_run_that_no_answer_can_carry_is_refused_with_what_to_do() -
         await dry_run("x" * ANSWER_BYTES)
     assert refused.value.type == "PayloadTooLarge"
     assert refused.value.non_retryable
+
+
+def message(content: str) -> Message:
+    return Message(
+        message_id="m", session_id="s", role="user", content=content, sequence_number=0, created_at=datetime.now(UTC)
+    )
+
+
+def noise(size: int) -> bytes:
+    """What hardly deflates."""
+    return base64.b64encode(random.Random(size).randbytes(size * 3 // 4))
+
+
+@pytest.mark.parametrize(
+    ("content", "size", "carried"),
+    [(1, 1000, True), (1, ANSWER_BYTES + 1, False), (400_000, ANSWER_BYTES - 300_000, False)],
+)
+def test_an_answer_carries_a_working_set_that_fits_beside_its_message(content: int, size: int, carried: bool) -> None:
+    assert bool(answerable([(7, message("x" * content), b"w" * size)])) == carried
+
+
+def test_all_working_sets_of_a_commit_fit_into_one_result() -> None:
+    found = answerable((n, message("hello"), noise(400_000)) for n in range(8))
+    assert 2 <= len(found) < 8
+    assert sum(map(len, found.values())) <= ANSWER_BYTES
+    assert inflated(found[0]) == noise(400_000)
 
 
 def test_a_publication_of_an_older_history_was_only_a_version() -> None:
