@@ -1,4 +1,4 @@
-"""The write side of corpora in Postgres: staging, spans by version, and the outbox to the span index."""
+"""The write side of corpora in Postgres: staging, and spans by version."""
 
 from __future__ import annotations
 
@@ -14,20 +14,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.chunking import DEFAULT_CHUNKING
 from activities.ingest import Begun
 from activities.ingest_batch import Action, CutFile, StagedFile
-from activities.spans import EmbedderId, Span, artifact_id
-from activities.stores.corpus_reader import SPAN_COLUMNS, span_of
+from activities.spans import EmbedderId, artifact_id
+from activities.stores.corpus_outbox import LIVE, PostgresCorpusOutbox, note_indexed
 from activities.stores.corpus_tables import artifacts, corpora, corpus_versions, spans, uploads
 from activities.stores.corpus_tables import is_corpus as _is
-from activities.stores.corpus_versions import PostgresCorpusVersions, is_back
 from activities.stores.tables import tenants
-from perdure.errors import CorpusNotFound, InvalidRequest
+from perdure.errors import InvalidRequest
 
 _ABANDONED = timedelta(days=1)
 """Age of an upload that nobody will ingest any more."""
-_LIVE = spans.c.removed_in.is_(None)
 
 
-class PostgresCorpusStore(PostgresCorpusVersions):
+class PostgresCorpusStore(PostgresCorpusOutbox):
     """`activities.ports.CorpusStore` on Postgres. Each call is one transaction and may be repeated."""
 
     async def stage(
@@ -127,7 +125,7 @@ class PostgresCorpusStore(PostgresCorpusVersions):
             ]
 
     async def held(self, tenant: str, corpus: str, span_ids: Sequence[str]) -> set[str]:
-        query = select(spans.c.span_id).where(_is(spans, tenant, corpus), spans.c.span_id.in_(span_ids), _LIVE)
+        query = select(spans.c.span_id).where(_is(spans, tenant, corpus), spans.c.span_id.in_(span_ids), LIVE)
         async with self._engine.connect() as connection:
             return {str(span_id) for span_id in (await connection.execute(query)).scalars()}
 
@@ -141,7 +139,7 @@ class PostgresCorpusStore(PostgresCorpusVersions):
         async with self._engine.begin() as connection:
             pruned = await _prune(connection, tenant, corpus, version, upload_id) if prune else 0
             changed = exists().where(_is(artifacts, tenant, corpus), artifacts.c.changed_in == version)
-            live = select(func.count()).where(_is(spans, tenant, corpus), _LIVE).scalar_subquery()
+            live = select(func.count()).where(_is(spans, tenant, corpus), LIVE).scalar_subquery()
             held = select(func.count()).where(_is(artifacts, tenant, corpus)).scalar_subquery()
             await connection.execute(
                 update(corpora)
@@ -160,7 +158,7 @@ class PostgresCorpusStore(PostgresCorpusVersions):
                 )
                 .on_conflict_do_nothing()
             )
-            await _note_indexed(connection, tenant, corpus)
+            await note_indexed(connection, tenant, corpus)
             await connection.execute(
                 delete(uploads).where(
                     _is(uploads, tenant, corpus),
@@ -173,83 +171,6 @@ class PostgresCorpusStore(PostgresCorpusVersions):
             )
             # Read back, since the attempt before this one may have pruned.
             return int(now), int((await connection.execute(made)).scalar_one_or_none() or 0)
-
-    async def index_name(self, tenant: str, corpus: str, fresh: str) -> str:
-        async with self._engine.begin() as connection:
-            await connection.execute(
-                update(corpora)
-                .where(_is(corpora, tenant, corpus), corpora.c.index_name.is_(None))
-                .values(index_name=fresh)
-            )
-            row = (await connection.execute(select(corpora).where(_is(corpora, tenant, corpus)))).one_or_none()
-            if row is None:
-                raise CorpusNotFound(f"Corpus not found: {corpus}", corpus=corpus)
-            return str(row.index_name)
-
-    async def unindexed(self, tenant: str, corpus: str, limit: int) -> list[Span]:
-        query = (
-            select(*SPAN_COLUMNS, spans.c.terms).where(_is(spans, tenant, corpus), _LIVE, ~spans.c.indexed).limit(limit)
-        )
-        async with self._engine.connect() as connection:
-            return [span_of(row) for row in await connection.execute(query)]
-
-    async def live(self, tenant: str, corpus: str, after: str, limit: int) -> list[Span]:
-        query = (
-            select(*SPAN_COLUMNS, spans.c.terms)
-            .where(_is(spans, tenant, corpus), _LIVE, spans.c.span_id > after)
-            .order_by(spans.c.span_id)
-            .limit(limit)
-        )
-        async with self._engine.connect() as connection:
-            return [span_of(row) for row in await connection.execute(query)]
-
-    async def mark_indexed(self, tenant: str, corpus: str, span_ids: Sequence[str]) -> None:
-        async with self._engine.begin() as connection:
-            await connection.execute(
-                update(spans)
-                .where(_is(spans, tenant, corpus), _LIVE, spans.c.span_id.in_(span_ids))
-                .values(indexed=True)
-            )
-
-    async def note_indexed(self, tenant: str, corpus: str) -> bool:
-        async with self._engine.begin() as connection:
-            return await _note_indexed(connection, tenant, corpus)
-
-    async def switch_index(self, tenant: str, corpus: str, index: str) -> int:
-        async with self._engine.begin() as connection:
-            await connection.execute(update(spans).where(_is(spans, tenant, corpus), _LIVE).values(indexed=True))
-            await connection.execute(update(corpora).where(_is(corpora, tenant, corpus)).values(index_name=index))
-            await connection.execute(
-                update(corpus_versions)
-                .where(_is(corpus_versions, tenant, corpus))
-                .values(index_name=None, indexed_at=None)
-            )
-            await _note_indexed(connection, tenant, corpus)
-            now = await connection.execute(select(corpora.c.version).where(_is(corpora, tenant, corpus)))
-            return int(now.scalar_one())
-
-    async def removed(self, tenant: str, corpus: str, limit: int) -> list[str]:
-        query = (
-            select(spans.c.span_id)
-            .join(corpora, and_(corpora.c.tenant == spans.c.tenant, corpora.c.corpus == spans.c.corpus))
-            .where(
-                _is(spans, tenant, corpus),
-                spans.c.removed_in <= corpora.c.version,
-                spans.c.indexed,
-                ~is_back(tenant, corpus),
-            )
-            .limit(limit)
-        )
-        async with self._engine.connect() as connection:
-            return [str(span_id) for span_id in (await connection.execute(query)).scalars()]
-
-    async def mark_removed(self, tenant: str, corpus: str, span_ids: Sequence[str]) -> None:
-        async with self._engine.begin() as connection:
-            await connection.execute(
-                update(spans)
-                .where(_is(spans, tenant, corpus), ~_LIVE, spans.c.span_id.in_(span_ids))
-                .values(indexed=False)
-            )
 
 
 async def _prune(connection: AsyncConnection, tenant: str, corpus: str, version: int, upload_id: str) -> int:
@@ -265,7 +186,7 @@ async def _prune(connection: AsyncConnection, tenant: str, corpus: str, version:
     )
     paths = list(gone.scalars())
     await connection.execute(
-        update(spans).where(_is(spans, tenant, corpus), _LIVE, spans.c.path.in_(paths)).values(removed_in=version)
+        update(spans).where(_is(spans, tenant, corpus), LIVE, spans.c.path.in_(paths)).values(removed_in=version)
     )
     return len(paths)
 
@@ -294,14 +215,12 @@ async def _replace(connection: AsyncConnection, tenant: str, corpus: str, versio
     )
     ids = [span.span_id for span in cut.spans]
     of_file = and_(_is(spans, tenant, corpus), spans.c.path == file.path)
-    await connection.execute(
-        update(spans).where(of_file, _LIVE, spans.c.span_id.not_in(ids)).values(removed_in=version)
-    )
+    await connection.execute(update(spans).where(of_file, LIVE, spans.c.span_id.not_in(ids)).values(removed_in=version))
     # An ingest that was given up may have removed in this version what is back now.
     await connection.execute(
         update(spans).where(of_file, spans.c.removed_in == version, spans.c.span_id.in_(ids)).values(removed_in=None)
     )
-    kept = await connection.execute(select(spans.c.span_id).where(of_file, _LIVE))
+    kept = await connection.execute(select(spans.c.span_id).where(of_file, LIVE))
     held = {str(span_id) for span_id in kept.scalars()}
     fresh = [
         {
@@ -322,13 +241,3 @@ async def _replace(connection: AsyncConnection, tenant: str, corpus: str, versio
     ]
     if fresh:
         await connection.execute(insert(spans), fresh)
-
-
-async def _note_indexed(connection: AsyncConnection, tenant: str, corpus: str) -> bool:
-    """Let the corpus say that its index holds its version, if the outbox is empty; whether it does."""
-    waiting = exists().where(_is(spans, tenant, corpus), _LIVE, ~spans.c.indexed)
-    await connection.execute(
-        update(corpora).where(_is(corpora, tenant, corpus), ~waiting).values(indexed_version=corpora.c.version)
-    )
-    behind = select(corpora.c.indexed_version == corpora.c.version).where(_is(corpora, tenant, corpus))
-    return bool((await connection.execute(behind)).scalar_one())

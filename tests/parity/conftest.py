@@ -10,8 +10,7 @@ import pytest
 from perdure import SessionHandle
 from perdure.session import RunBudget, SessionConfig
 from tests.retrieval.conftest import corpora, embedder, write
-from tests.support.site import Site, site_on
-from tests.support.stack import database
+from tests.support.site import Site, shared_worker, site_on
 from workers.settings import Settings
 from workers.stack.stack import Stack
 
@@ -27,12 +26,8 @@ NOTES = {
 @pytest.fixture(scope="session")
 async def parity_settings(stack: Stack, template_database: str) -> AsyncIterator[Settings]:
     """Settings of the worker that these tests share; it polls as long as they last."""
-    async with database(stack, template_database) as url:
-        settings = stack.settings.model_copy(update={"database_url": url, "task_queue": "parity"})
-        folder = stack.settings.data_dir / "parity"
-        folder.mkdir()
-        async with site_on(stack, settings, folder) as site, site.worker_here():
-            yield settings
+    async with shared_worker(stack, template_database, "parity") as settings:
+        yield settings
 
 
 @pytest.fixture

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.sessions.caller import Caller
-from tests.support.site import Site, site_on
-from tests.support.stack import database
+from tests.support.site import Site, shared_worker, site_on
 from workers.settings import Settings
 from workers.stack.stack import Stack
 
@@ -17,12 +16,8 @@ from workers.stack.stack import Stack
 @pytest.fixture(scope="session")
 async def shared_settings(stack: Stack, template_database: str) -> AsyncIterator[Settings]:
     """Settings of the worker that these tests share; it polls as long as they last."""
-    async with database(stack, template_database) as url:
-        settings = stack.settings.model_copy(update={"database_url": url, "task_queue": "sessions"})
-        folder = stack.settings.data_dir / "sessions"
-        folder.mkdir()
-        async with site_on(stack, settings, folder) as site, site.worker_here():
-            yield settings
+    async with shared_worker(stack, template_database, "sessions") as settings:
+        yield settings
 
 
 @pytest.fixture

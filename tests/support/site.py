@@ -21,6 +21,7 @@ from tests.support.check import ANSWER_SECONDS, check
 from tests.support.ledger import Ledger
 from tests.support.observed import Observed
 from tests.support.runs import RETRIED, TIMED_OUT, troubles
+from tests.support.stack import database
 from workers.settings import Settings, connect_temporal
 from workers.stack.stack import Stack
 from workers.stack.worker_process import WorkerProcess
@@ -150,3 +151,14 @@ async def site_on(stack: Stack, settings: Settings, folder: Path) -> AsyncIterat
         await asyncio.gather(*(worker.kill() for worker in site.workers))
         site.ledger.close()
         await engine.dispose()
+
+
+@asynccontextmanager
+async def shared_worker(stack: Stack, template_database: str, name: str) -> AsyncIterator[Settings]:
+    """Settings of a worker in this process that many tests share; each test has a tenant of its own there."""
+    async with database(stack, template_database) as url:
+        settings = stack.settings.model_copy(update={"database_url": url, "task_queue": name})
+        folder = stack.settings.data_dir / name
+        folder.mkdir()
+        async with site_on(stack, settings, folder) as site, site.worker_here():
+            yield settings

@@ -1,0 +1,108 @@
+"""The outbox from Postgres to the span index: what the index lacks, what it holds too much, and which one serves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import and_, exists, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.spans import Span
+from activities.stores.corpus_reader import SPAN_COLUMNS, span_of
+from activities.stores.corpus_tables import corpora, corpus_versions, spans
+from activities.stores.corpus_tables import is_corpus as _is
+from activities.stores.corpus_versions import PostgresCorpusVersions, is_back
+from perdure.errors import CorpusNotFound
+
+LIVE = spans.c.removed_in.is_(None)
+
+
+class PostgresCorpusOutbox(PostgresCorpusVersions):
+    """Part of `activities.ports.CorpusStore`: a span is `indexed` or waits to be, and so is its removal."""
+
+    async def index_name(self, tenant: str, corpus: str, fresh: str) -> str:
+        async with self._engine.begin() as connection:
+            await connection.execute(
+                update(corpora)
+                .where(_is(corpora, tenant, corpus), corpora.c.index_name.is_(None))
+                .values(index_name=fresh)
+            )
+            row = (await connection.execute(select(corpora).where(_is(corpora, tenant, corpus)))).one_or_none()
+            if row is None:
+                raise CorpusNotFound(f"Corpus not found: {corpus}", corpus=corpus)
+            return str(row.index_name)
+
+    async def unindexed(self, tenant: str, corpus: str, limit: int) -> list[Span]:
+        query = (
+            select(*SPAN_COLUMNS, spans.c.terms).where(_is(spans, tenant, corpus), LIVE, ~spans.c.indexed).limit(limit)
+        )
+        async with self._engine.connect() as connection:
+            return [span_of(row) for row in await connection.execute(query)]
+
+    async def live(self, tenant: str, corpus: str, after: str, limit: int) -> list[Span]:
+        query = (
+            select(*SPAN_COLUMNS, spans.c.terms)
+            .where(_is(spans, tenant, corpus), LIVE, spans.c.span_id > after)
+            .order_by(spans.c.span_id)
+            .limit(limit)
+        )
+        async with self._engine.connect() as connection:
+            return [span_of(row) for row in await connection.execute(query)]
+
+    async def mark_indexed(self, tenant: str, corpus: str, span_ids: Sequence[str]) -> None:
+        async with self._engine.begin() as connection:
+            await connection.execute(
+                update(spans)
+                .where(_is(spans, tenant, corpus), LIVE, spans.c.span_id.in_(span_ids))
+                .values(indexed=True)
+            )
+
+    async def note_indexed(self, tenant: str, corpus: str) -> bool:
+        async with self._engine.begin() as connection:
+            return await note_indexed(connection, tenant, corpus)
+
+    async def switch_index(self, tenant: str, corpus: str, index: str) -> int:
+        async with self._engine.begin() as connection:
+            await connection.execute(update(spans).where(_is(spans, tenant, corpus), LIVE).values(indexed=True))
+            await connection.execute(update(corpora).where(_is(corpora, tenant, corpus)).values(index_name=index))
+            await connection.execute(
+                update(corpus_versions)
+                .where(_is(corpus_versions, tenant, corpus))
+                .values(index_name=None, indexed_at=None)
+            )
+            await note_indexed(connection, tenant, corpus)
+            now = await connection.execute(select(corpora.c.version).where(_is(corpora, tenant, corpus)))
+            return int(now.scalar_one())
+
+    async def removed(self, tenant: str, corpus: str, limit: int) -> list[str]:
+        query = (
+            select(spans.c.span_id)
+            .join(corpora, and_(corpora.c.tenant == spans.c.tenant, corpora.c.corpus == spans.c.corpus))
+            .where(
+                _is(spans, tenant, corpus),
+                spans.c.removed_in <= corpora.c.version,
+                spans.c.indexed,
+                ~is_back(tenant, corpus),
+            )
+            .limit(limit)
+        )
+        async with self._engine.connect() as connection:
+            return [str(span_id) for span_id in (await connection.execute(query)).scalars()]
+
+    async def mark_removed(self, tenant: str, corpus: str, span_ids: Sequence[str]) -> None:
+        async with self._engine.begin() as connection:
+            await connection.execute(
+                update(spans)
+                .where(_is(spans, tenant, corpus), ~LIVE, spans.c.span_id.in_(span_ids))
+                .values(indexed=False)
+            )
+
+
+async def note_indexed(connection: AsyncConnection, tenant: str, corpus: str) -> bool:
+    """Let the corpus say that its index holds its version, if the outbox is empty; whether it does."""
+    waiting = exists().where(_is(spans, tenant, corpus), LIVE, ~spans.c.indexed)
+    await connection.execute(
+        update(corpora).where(_is(corpora, tenant, corpus), ~waiting).values(indexed_version=corpora.c.version)
+    )
+    behind = select(corpora.c.indexed_version == corpora.c.version).where(_is(corpora, tenant, corpus))
+    return bool((await connection.execute(behind)).scalar_one())
