@@ -122,14 +122,25 @@ class Retrieval:
         self._spans = SpanCache(corpora, cached_spans)
 
     @asynccontextmanager
-    async def embedding(self, query: str, config: CompilerConfig, log: Explain) -> AsyncIterator[Awaitable[bytes]]:
-        """The query's vector, being made meanwhile; dropped at the end if nobody waited for it."""
-        vector = asyncio.create_task(self._embed(query, config.retrieval_timeout.total_seconds(), log))
+    async def embedding(
+        self, query: str, config: CompilerConfig, log: Explain
+    ) -> AsyncIterator[Callable[[], Awaitable[bytes]]]:
+        """The query's vector, made meanwhile if the index will be asked, as far as one can tell; dropped at the end."""
+        making: list[asyncio.Task[bytes]] = []
+
+        def vector() -> Awaitable[bytes]:
+            if not making:
+                making.append(asyncio.create_task(self._embed(query, config.retrieval_timeout.total_seconds(), log)))
+            return making[0]
+
+        if self._index is not None and not self._breaker.is_open:
+            vector()
         try:
             yield vector
         finally:
-            vector.cancel()
-            await asyncio.gather(vector, return_exceptions=True)
+            for task in making:
+                task.cancel()
+            await asyncio.gather(*making, return_exceptions=True)
 
     async def find(
         self,
@@ -137,7 +148,7 @@ class Retrieval:
         corpus: str,
         state: CorpusState,
         query: str,
-        embedding: Awaitable[bytes],
+        embedding: Callable[[], Awaitable[bytes]],
         config: CompilerConfig,
         log: Explain,
     ) -> Found:
@@ -196,7 +207,7 @@ class Retrieval:
     async def _ask(
         self,
         state: CorpusState,
-        embedding: Awaitable[bytes],
+        embedding: Callable[[], Awaitable[bytes]],
         terms: list[str],
         config: CompilerConfig,
         log: Explain,
@@ -216,7 +227,7 @@ class Retrieval:
 
         matching = asyncio.create_task(match())  # while the query is embedded, which is not the index's time
         try:
-            vector = await embedding
+            vector = await embedding()
             with log.timed("semantic_search"):
                 async with asyncio.timeout(limit):
                     search = partial(index.search_vector, name, vector, exact=is_exact(state))

@@ -13,7 +13,7 @@ import pytest
 from activities.breaker import Breaker
 from activities.explain import Explain
 from activities.retrieval import MOST_HITS, Found, Retrieval, best
-from activities.spans import CorpusState, EmbedderId, Hit, KeptVersion, Span
+from activities.spans import CorpusState, EmbedderId, Hit, IndexUnavailable, KeptVersion, Span
 from perdure.working_set import CompilerConfig
 
 EMBEDDER = EmbedderId(name="fake", version="1", dimension=2)
@@ -166,6 +166,21 @@ async def test_an_embedder_that_fails_again_and_again_is_left_alone() -> None:
         reasons.append(degraded.reason)
     assert reasons == ["embedder_failed"] * 2 + ["embedder_left_alone"] * 2
     assert embedder.asked == 2
+
+
+class Down(Index):
+    """Fails whenever it is asked."""
+
+    async def search_vector(self, index: str, vector: bytes, limit: int, *, exact: bool = True) -> list[Hit]:
+        raise IndexUnavailable("It is down.")
+
+
+async def test_nothing_is_embedded_for_an_index_that_is_left_alone() -> None:
+    embedder = Embedder()
+    retrieval = retrieval_with(embedder, Down())
+    reasons = [(await found(embedder, retrieval=retrieval)).degraded for _ in range(5)]
+    assert [degraded.reason for degraded in reasons if degraded] == ["index_failed"] * 3 + ["index_left_alone"] * 2
+    assert embedder.asked == 3
 
 
 async def test_an_embedder_that_is_late_is_not_waited_for() -> None:
