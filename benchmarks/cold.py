@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 
 from benchmarks.corpus import Corpus
 from benchmarks.measure import Figure, Samples
@@ -23,8 +24,7 @@ async def cold_answer(rig: Rig, corpus: Corpus, *, sessions: int) -> list[Figure
     for _ in range(3):
         for talk in talks:
             lengths.append(await _length(talk))
-            question = next(questions)
-            await samples.take(lambda talk=talk, question=question: talk.turn(question))  # type: ignore[misc]
+            await samples.take(partial(talk.turn, next(questions)))
     await worker.stop()
     return [
         Figure(

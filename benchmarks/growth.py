@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 
 from benchmarks.corpus import Corpus
 from benchmarks.measure import Figure, Samples
@@ -23,8 +24,7 @@ async def growth(rig: Rig, corpus: Corpus, *, late: int, sessions: int) -> list[
     for _ in range(2 * _AROUND + 1):
         for before, after in zip(young, old, strict=True):
             for talk, samples in ((before, early_ms), (after, late_ms)):
-                question = next(questions)
-                await samples.take(lambda talk=talk, question=question: talk.turn(question))  # type: ignore[misc]
+                await samples.take(partial(talk.turn, next(questions)))
                 await talk.answer()
     return [
         Figure(
