@@ -181,7 +181,10 @@ class GetHistory(Request):
 
 
 class MessageAnswer(Result):
-    """Answer of the updates that add one message."""
+    """Answer of the updates that add one message.
+
+    `working_set` is none when none was compiled or asked for, and when it is too large for an answer: `replay` has it.
+    """
 
     message: Message
     working_set: WorkingSet | None = None
