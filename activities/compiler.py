@@ -134,7 +134,7 @@ class WorkingSetCompiler:
                 "dimension": state.embedder.dimension,
             },
             "chunking": state.chunking,
-            "index": self._index.parameters(exact=is_exact(state))
+            "index": {**self._index.parameters(exact=is_exact(state)), "approximate": not found.promised}
             if by_index and self._index is not None
             else _FULL_TEXT,
             "fusion": {

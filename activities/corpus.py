@@ -31,7 +31,7 @@ from activities.ingest import (
 )
 from activities.ingest_batch import CutFile, StagedFile
 from activities.ports import CorpusStore, Embedder, SpanIndex
-from activities.spans import EmbedderRefused, Span, artifact_id, span_id
+from activities.spans import SETTLED_FOR, EmbedderRefused, Span, artifact_id, span_id
 from perdure.errors import PerdureError, Unavailable
 from perdure.wire import refusal
 
@@ -124,6 +124,7 @@ class CorpusActivities:
         index = await self._store.index_name(tenant, corpus, target.fresh)
         await self._index.prepare(index)
         while spans := await self._store.unindexed(tenant, corpus, _INDEX_AT_ONCE):
+            await self._let_readers_finish(tenant, corpus)
             activity.heartbeat()
             await self._index.put(index, spans)
             await self._store.mark_indexed(tenant, corpus, [span.span_id for span in spans])
@@ -146,9 +147,11 @@ class CorpusActivities:
         if self._index is not None:
             index = await self._store.index_name(tenant, corpus, target.fresh)
             while span_ids := await self._store.removed(tenant, corpus, _INDEX_AT_ONCE):
+                await self._let_readers_finish(tenant, corpus)
                 activity.heartbeat()
                 await self._index.remove(index, span_ids)
                 await self._store.mark_removed(tenant, corpus, span_ids)
+        await self._store.settle(tenant, corpus)
         oldest = await self._store.oldest_kept(tenant, corpus, self._retention)
         await self._drop_indexes(tenant, corpus, oldest)
         await self._store.purge(tenant, corpus, oldest)
@@ -172,9 +175,16 @@ class CorpusActivities:
             activity.heartbeat(after, put)
         await self._drop_indexes(tenant, corpus, None)  # made anew, too, when they are asked for
         version = await self._store.switch_index(tenant, corpus, target.fresh)
+        await self._store.settle(tenant, corpus)
         if old != target.fresh:
             await self._index.drop(old)
         return Rebuilt(version=version, spans=put)
+
+    async def _let_readers_finish(self, tenant: str, corpus: str) -> None:
+        """Wait until none is left that saw a settled index and still counts on it."""
+        said = await self._store.unsettle(tenant, corpus)
+        if said is not None and said < SETTLED_FOR:
+            await asyncio.sleep((SETTLED_FOR - said).total_seconds())
 
     async def _drop_indexes(self, tenant: str, corpus: str, before: int | None) -> None:
         """Drop the indexes that versions before `before` have of their own."""

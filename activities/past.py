@@ -54,7 +54,13 @@ class PastVersions:
         if found is None:
             raise _not_found(corpus, version, kept)
         index = found.index_name or await self._made(tenant, corpus, newest, version, patience)
-        return replace(newest, version=version, index=index, indexed_version=version if index else 0)
+        return replace(
+            newest,
+            version=version,
+            index=index,
+            indexed_version=version if index else 0,
+            settled_for=timedelta.max,
+        )
 
     async def close(self) -> None:
         """Give up what is being made."""

@@ -226,6 +226,14 @@ class CorpusStore(CorpusVersions, Protocol):
         """
         ...
 
+    async def unsettle(self, tenant: str, corpus: str) -> timedelta | None:
+        """Say that the index is about to change; how long ago that was said first. None: no version has readers yet."""
+        ...
+
+    async def settle(self, tenant: str, corpus: str) -> None:
+        """Say that the index changes no more, if it holds what the version has and nothing else."""
+        ...
+
     async def unindexed(self, tenant: str, corpus: str, limit: int) -> list[Span]:
         """Spans that the index lacks, with their terms."""
         ...

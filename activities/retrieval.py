@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -76,6 +77,8 @@ class Found:
     semantic: list[Scored]
     lexical: list[Scored]
     degraded: Degraded | None = None
+    promised: bool = True
+    """Whether the same index would give the same again: searched exactly, and settled all the while."""
 
 
 def ordered(found: list[Scored], limit: int) -> list[Scored]:
@@ -84,7 +87,7 @@ def ordered(found: list[Scored], limit: int) -> list[Scored]:
 
 
 def is_exact(state: CorpusState) -> bool:
-    """Whether the nearest spans of a corpus are searched for exactly, so that its working sets can be promised."""
+    """Whether the nearest spans of a corpus are searched for exactly."""
     return state.span_count <= EXACT_SPANS
 
 
@@ -165,6 +168,7 @@ class Retrieval:
                 if _crowded(near, held, config.semantic_k) or _crowded(matching, held, config.lexical_k):
                     vector, near, matching = await self._ask(state, embedding, terms, config, log, times=WIDER)
                     held = await self._held(tenant, corpus, state, near, matching)
+                took = timedelta(milliseconds=log.total_ms())
             except EmbedderFailed as error:
                 degraded = error.degraded
             except (IndexUnavailable, TimeoutError) as error:
@@ -177,7 +181,11 @@ class Retrieval:
                 exact = [held[hit.span_id] for hit in near if hit.span_id in held]
                 scores = similarities(vector, [span.vector for span in exact])
                 semantic = [Scored(span, score) for span, score in zip(exact, scores, strict=True)]
-                return Found(ordered(semantic, config.semantic_k), ordered(_scored(matching, held), config.lexical_k))
+                return Found(
+                    ordered(semantic, config.semantic_k),
+                    ordered(_scored(matching, held), config.lexical_k),
+                    promised=is_exact(state) and took < state.settled_for,
+                )
         with log.timed("lexical_search"):
             matching = await self._corpora.search_text(tenant, corpus, state.version, terms, config.lexical_k)
             held = await self._spans.get(tenant, corpus, state.version, (hit.span_id for hit in matching))

@@ -6,11 +6,14 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID, uuid5
 
 _NAMESPACE = UUID("6f1c4f0e-2d0b-5b6e-9a3c-0d9d5f3f7a11")
+
+SETTLED_FOR = timedelta(seconds=1)
+"""How long an index stays as it is after a reader saw it settled: BM25 scores depend on all that it holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +76,8 @@ class CorpusState:
     index: str | None
     indexed_version: int
     span_count: int
+    settled_for: timedelta
+    """How long from now on the index holds what the version has and nothing else; zero: it may not even now."""
 
 
 class KeptVersion(NamedTuple):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
-from sqlalchemy import and_, exists, select, update
+from sqlalchemy import ColumnElement, and_, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.spans import Span
@@ -31,6 +32,24 @@ class PostgresCorpusOutbox(PostgresCorpusVersions):
             if row is None:
                 raise CorpusNotFound(f"Corpus not found: {corpus}", corpus=corpus)
             return str(row.index_name)
+
+    async def unsettle(self, tenant: str, corpus: str) -> timedelta | None:
+        since = corpora.c.index_unsettled_at
+        async with self._engine.begin() as connection:
+            return await connection.scalar(
+                update(corpora)
+                .where(_is(corpora, tenant, corpus), corpora.c.version > 0)
+                .values(index_unsettled_at=func.coalesce(since, func.now()))
+                .returning(func.now() - since)
+            )
+
+    async def settle(self, tenant: str, corpus: str) -> None:
+        early = exists().where(_is(spans, tenant, corpus), spans.c.added_in > corpora.c.version, spans.c.indexed)
+        late = exists().where(_is(spans, tenant, corpus), *_left_over(tenant, corpus))
+        async with self._engine.begin() as connection:
+            await connection.execute(
+                update(corpora).where(_is(corpora, tenant, corpus), ~early, ~late).values(index_unsettled_at=None)
+            )
 
     async def unindexed(self, tenant: str, corpus: str, limit: int) -> list[Span]:
         query = (
@@ -78,12 +97,7 @@ class PostgresCorpusOutbox(PostgresCorpusVersions):
         query = (
             select(spans.c.span_id)
             .join(corpora, and_(corpora.c.tenant == spans.c.tenant, corpora.c.corpus == spans.c.corpus))
-            .where(
-                _is(spans, tenant, corpus),
-                spans.c.removed_in <= corpora.c.version,
-                spans.c.indexed,
-                ~is_back(tenant, corpus),
-            )
+            .where(_is(spans, tenant, corpus), *_left_over(tenant, corpus))
             .limit(limit)
         )
         async with self._engine.connect() as connection:
@@ -96,6 +110,11 @@ class PostgresCorpusOutbox(PostgresCorpusVersions):
                 .where(_is(spans, tenant, corpus), ~LIVE, spans.c.span_id.in_(span_ids))
                 .values(indexed=False)
             )
+
+
+def _left_over(tenant: str, corpus: str) -> list[ColumnElement[bool]]:
+    """Whether the index holds a span that the version has no more."""
+    return [spans.c.removed_in <= corpora.c.version, spans.c.indexed, ~is_back(tenant, corpus)]
 
 
 async def note_indexed(connection: AsyncConnection, tenant: str, corpus: str) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import ARRAY, Numeric, Row, Uuid, and_, any_, bindparam, cast, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from activities.spans import CorpusState, EmbedderId, Hit, Span
+from activities.spans import SETTLED_FOR, CorpusState, EmbedderId, Hit, Span
 from activities.stores.corpus_tables import artifacts, corpora, spans
 from perdure.corpus import Artifact, Corpus, check_names
 from perdure.errors import CorpusNotFound
@@ -132,6 +133,7 @@ def _state_of(row: Row[*tuple[Any, ...]]) -> CorpusState:
         index=row.index_name,
         indexed_version=row.indexed_version,
         span_count=row.span_count,
+        settled_for=SETTLED_FOR if row.index_unsettled_at is None else timedelta(),
     )
 
 

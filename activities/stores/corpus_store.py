@@ -146,7 +146,13 @@ class PostgresCorpusStore(PostgresCorpusOutbox):
                 .where(
                     _is(corpora, tenant, corpus), corpora.c.version == version - 1, or_(changed, literal(pruned > 0))
                 )
-                .values(version=version, span_count=live, artifact_count=held, updated_at=func.now())
+                .values(
+                    version=version,
+                    span_count=live,
+                    artifact_count=held,
+                    updated_at=func.now(),
+                    index_unsettled_at=func.coalesce(corpora.c.index_unsettled_at, func.now()),
+                )
             )
             await connection.execute(
                 insert(corpus_versions)

@@ -36,6 +36,11 @@ corpora = Table(
     Column("chunking", Text, nullable=False),
     Column("index_name", Text, comment="name in the span index; another for each rebuild"),
     Column("indexed_version", BigInteger, nullable=False, comment="what the index holds"),
+    Column(
+        "index_unsettled_at",
+        DateTime(timezone=True),
+        comment="none: the index holds the version and nothing else, and nobody is changing it",
+    ),
     Column("artifact_count", Integer, nullable=False),
     Column("span_count", Integer, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),

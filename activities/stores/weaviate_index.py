@@ -62,7 +62,6 @@ class WeaviateIndex:
             "engine": "weaviate",
             **how,
             "distance": "cosine",
-            "approximate": not exact,
             "lexical": "bm25",
             "terms": TERMS,
         }

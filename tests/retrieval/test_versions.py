@@ -16,7 +16,7 @@ from activities.compiler import WorkingSetCompiler
 from activities.corpus import CorpusActivities
 from activities.ingest import Step, Target, Upload
 from activities.ingest_folder import ingest_folder, reindex
-from activities.spans import Span
+from activities.spans import SETTLED_FOR, Span
 from activities.stores.corpus_tables import corpus_versions, spans
 from perdure.errors import CorpusVersionNotFound
 from perdure.working_set import CompilerConfig
@@ -193,6 +193,52 @@ async def test_whoever_cannot_wait_for_the_index_gets_full_text_of_that_version(
 
     assert await eventually(whole)
     assert past.VERSIONS_INDEXED > 1
+
+
+async def test_nothing_is_promised_while_an_ingest_changes_the_index(
+    corpora: Corpora, folder: Path, unique: str
+) -> None:
+    async def promised() -> bool:
+        return (await corpora.compile(QUESTION)).manifest["index"]["approximate"] is False
+
+    async def unpromised() -> bool:
+        return not await promised()
+
+    await corpora.ingest(folder)
+    assert await promised()
+    slow, queue = Slow(corpora), f"{unique}-slow"
+    activities = CorpusActivities(corpora.store, slow, corpora.embedder)  # type: ignore[arg-type] # by __getattr__
+    async with Worker(corpora.client, task_queue=queue, workflows=[IngestCorpus], activities=activities.all()):
+        write(folder, {"fruit.txt": "Only plums are left in the basket.\n"})
+        ingest = asyncio.create_task(
+            ingest_folder(corpora.client, corpora.store, folder, corpus="docs", tenant=corpora.tenant, task_queue=queue)
+        )
+        assert await eventually(unpromised)
+        assert not ingest.done()
+        slow.go.set()
+        assert (await ingest).version == 2
+    assert await promised()
+    (folder / "fruit.txt").unlink()
+    assert (await corpora.ingest(folder, prune=True)).removed == 1
+    assert await promised()
+    assert (await reindex(corpora.client, corpus="docs", tenant=corpora.tenant, task_queue=corpora.tenant)).indexed
+    assert await promised()
+
+
+async def test_the_index_waits_for_readers_that_saw_it_settled(corpora: Corpora, folder: Path) -> None:
+    store, tenant = corpora.store, corpora.tenant
+    assert await store.unsettle(tenant, "docs") is None  # no corpus, no reader
+    await corpora.ingest(folder)
+    first = await store.unsettle(tenant, "docs")
+    second = await store.unsettle(tenant, "docs")
+    assert first == timedelta(0)
+    assert second is not None
+    assert second > first
+    assert (state := await store.state(tenant, "docs")) is not None
+    assert state.settled_for == timedelta(0)
+    await store.settle(tenant, "docs")
+    assert (state := await store.state(tenant, "docs")) is not None
+    assert state.settled_for == SETTLED_FOR
 
 
 async def test_what_an_ingest_has_not_published_yet_takes_no_place(corpora: Corpora, folder: Path) -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from activities.breaker import Breaker
 from activities.explain import Explain
-from activities.retrieval import MOST_HITS, Found, Retrieval, best
-from activities.spans import CorpusState, EmbedderId, Hit, IndexUnavailable, KeptVersion, Span
+from activities.retrieval import EXACT_SPANS, MOST_HITS, Found, Retrieval, best
+from activities.spans import SETTLED_FOR, CorpusState, EmbedderId, Hit, IndexUnavailable, KeptVersion, Span
 from perdure.working_set import CompilerConfig
 
 EMBEDDER = EmbedderId(name="fake", version="1", dimension=2)
@@ -30,7 +30,15 @@ SPAN = Span(
 )
 
 
-STATE = CorpusState(version=1, embedder=EMBEDDER, chunking="structure-v2", index="i", indexed_version=1, span_count=1)
+STATE = CorpusState(
+    version=1,
+    embedder=EMBEDDER,
+    chunking="structure-v2",
+    index="i",
+    indexed_version=1,
+    span_count=1,
+    settled_for=SETTLED_FOR,
+)
 
 
 class Embedder:
@@ -128,11 +136,27 @@ async def found(
     corpus_embedder: EmbedderId = EMBEDDER,
     retrieval: Retrieval | None = None,
     config: CompilerConfig | None = None,
+    state: CorpusState = STATE,
 ) -> Found:
     retrieval = retrieval or retrieval_with(embedder)
-    state, config, log = replace(STATE, embedder=corpus_embedder), config or CompilerConfig(), Explain("hello?")
+    state, config, log = replace(state, embedder=corpus_embedder), config or CompilerConfig(), Explain("hello?")
     async with retrieval.embedding("hello?", config, log) as vector:
         return await retrieval.find("default", "docs", state, "hello?", vector, config, log)
+
+
+@pytest.mark.parametrize(
+    ("state", "promised"),
+    [
+        (STATE, True),
+        (replace(STATE, span_count=EXACT_SPANS + 1), False),
+        (replace(STATE, settled_for=timedelta()), False),
+        (replace(STATE, settled_for=timedelta(microseconds=1)), False),  # it took longer than that
+    ],
+)
+async def test_the_same_is_promised_of_an_exact_search_in_an_index_that_stays(
+    state: CorpusState, promised: bool
+) -> None:
+    assert (await found(Embedder(), state=state)).promised is promised
 
 
 async def test_both_legs_are_asked() -> None:
