@@ -8,6 +8,7 @@ from functools import partial
 from benchmarks.corpus import Corpus
 from benchmarks.measure import Figure, Samples
 from benchmarks.rig import Rig, Talk
+from perdure.session import RunBudget
 
 COLD_ANSWER_MS = 300
 _QUEUE = "cold"
@@ -38,9 +39,8 @@ async def cold_answer(rig: Rig, corpus: Corpus, *, sessions: int) -> list[Figure
 
 
 async def _nearly_full(rig: Rig, corpus: Corpus, questions: itertools.cycle[str]) -> Talk:
-    budget = 300
     talk = await rig.talk(corpus=corpus.name, queue=_QUEUE)
-    while await _length(talk) < budget * _NEARLY:
+    while await _length(talk) < RunBudget().events * _NEARLY:
         await talk.turn(next(questions))
         await talk.answer()
     return talk

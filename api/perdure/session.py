@@ -22,7 +22,7 @@ class RunBudget(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    events: int = Field(default=300, ge=20, le=10_000)
+    events: int = Field(default=240, ge=20, le=10_000)
     history_bytes: int = Field(default=4 * 1024 * 1024, ge=1024 * 1024, le=20 * 1024 * 1024)
 
 
