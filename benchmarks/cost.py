@@ -33,10 +33,11 @@ async def turn_cost(rig: Rig, corpus: Corpus, *, rounds: int, warm_up: int) -> l
         raw = RawCommit(connection, f"raw-{uuid.uuid4().hex[:12]}")
         await raw.learn(turns.session_id)
         retrieval = await resources.enter_async_context(open_raw_retrieval(rig.stack.addresses, corpus.index))
-        bare, found, stored, turn, terse, append = (Samples() for _ in range(6))
+        bare, found, hybrid, stored, turn, terse, append = (Samples() for _ in range(7))
         calls: Sequence[tuple[Samples, Callable[[], Awaitable[object]]]] = [
             (bare, rig.bare_update),
             (found, lambda: retrieval.find(next(questions))),
+            (hybrid, lambda: retrieval.hybrid(next(questions))),
             (stored, raw.commit),
             (turn, lambda: turns.turn(next(questions))),
             (terse, lambda: turns.turn(next(questions), returned=False)),
@@ -62,6 +63,11 @@ async def turn_cost(rig: Rig, corpus: Corpus, *, rounds: int, warm_up: int) -> l
             note=f"{terse.p50:.1f} / {parts:.1f} ms",
         ),
         Figure(
+            name="turn / the same, retrieval as one hybrid query",
+            value=turn.p50 / (parts - found.p50 + hybrid.p50),
+            note=f"{turn.p50:.1f} / {parts - found.p50 + hybrid.p50:.1f} ms; it brings words and vectors",
+        ),
+        Figure(
             name="append of two messages / bare update",
             value=append.p50 / bare.p50,
             at_most=APPEND_OVER_BARE,
@@ -72,6 +78,7 @@ async def turn_cost(rig: Rig, corpus: Corpus, *, rounds: int, warm_up: int) -> l
             for name, samples in {
                 "bare update": bare,
                 "raw retrieval": found,
+                "raw retrieval as one hybrid query": hybrid,
                 "raw commit": stored,
                 "turn": turn,
                 "turn, working set not returned": terse,
