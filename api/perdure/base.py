@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from perdure.errors import InvalidRequest, PerdureError
+from perdure.problems import printable, problem_of
 
 
 class Request(BaseModel):
@@ -22,6 +24,7 @@ class Result(BaseModel):
 
 
 R = TypeVar("R", bound=Request)
+M = TypeVar("M", bound=BaseModel)
 SHOWN_PROBLEMS = 10
 """Of a request's problems, those that its refusal lists."""
 
@@ -43,17 +46,44 @@ def parse(model: type[R], data: bytes | str | dict[str, Any]) -> R:
         raise InvalidRequest(f"{model.__name__}: not valid Unicode: {error}", errors=[]) from None
 
 
+def parse_field(model: type[M], data: Mapping[str, Any], name: str) -> M:
+    """Read the settings that the field `name` of a request holds.
+
+    Raises:
+        InvalidRequest: as `parse`, in the same words wherever such a field stands.
+    """
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        problems = _listed(model, error, name)
+    except UnicodeError as error:
+        problems = [{"field": name, "problem": f"not valid Unicode: {printable(str(error))}"}]
+    raise InvalidRequest(_sentence(problems), errors=problems)
+
+
 def _named(model: type[Request], error: ValidationError) -> PerdureError:
-    problems = error.errors(include_url=False, include_input=False)
-    for problem in problems:
+    for problem in error.errors(include_url=False, include_input=False):
         cause = problem.get("ctx", {}).get("error")
         if isinstance(cause, RefusedField):
             return cause.error
-    problems = problems[:SHOWN_PROBLEMS]
-    where = [".".join(map(str, p["loc"])) or "(body)" for p in problems]
-    listed = [{"field": w, "problem": p["msg"]} for w, p in zip(where, problems, strict=True)]
-    text = "; ".join(f"{p['field']}: {p['problem']}" for p in listed)
-    return InvalidRequest(f"{model.__name__}: {text}", errors=listed)
+    problems = _listed(model, error)
+    return InvalidRequest(f"{model.__name__}: {_sentence(problems)}", errors=problems)
+
+
+def _listed(model: type[BaseModel], error: ValidationError, *name: str) -> list[dict[str, str]]:
+    """The first problems, each with its field; `name` is where the whole of `model` stands."""
+    found = error.errors(include_url=False)[:SHOWN_PROBLEMS]
+    return [
+        {
+            "field": printable(".".join(map(str, (*name, *problem["loc"])))) or "(body)",
+            "problem": problem_of(model, problem),
+        }
+        for problem in found
+    ]
+
+
+def _sentence(problems: list[dict[str, str]]) -> str:
+    return "; ".join(f"{problem['field']}: {problem['problem']}" for problem in problems)
 
 
 class RefusedField(ValueError):
@@ -62,3 +92,12 @@ class RefusedField(ValueError):
     def __init__(self, error: PerdureError) -> None:
         super().__init__(error.message)
         self.error = error
+
+
+def whole(model: type[BaseModel], value: dict[str, Any], name: str) -> dict[str, Any]:
+    """For a pydantic validator: `value` as it is, if `model` takes it."""
+    try:
+        parse_field(model, value, name)
+    except InvalidRequest as error:
+        raise RefusedField(error) from None
+    return value

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
-from perdure.base import RefusedField, Request, Result
+from perdure.base import RefusedField, Request, Result, whole
 from perdure.errors import InvalidRequest, PerdureError
 from perdure.ids import DEFAULT_TENANT, is_id
 from perdure.message import Content, Message, check_metadata, check_role, check_text
@@ -154,9 +154,7 @@ class UpdateSession(Request):
     @field_validator("config")
     @classmethod
     def _whole(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
-        if value is not None:
-            SessionConfig.model_validate(value)
-        return value
+        return value if value is None else whole(SessionConfig, value, "config")
 
 
 class Lifecycle(Request):

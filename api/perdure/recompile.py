@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import Field, field_validator
 
-from perdure.base import Request, Result
+from perdure.base import Request, Result, whole
 from perdure.contract import MAX_NUMBER, Id
 from perdure.ids import DEFAULT_TENANT
 from perdure.working_set import CompilerConfig
@@ -32,8 +32,7 @@ class Change(Request):
     @field_validator("retrieval")
     @classmethod
     def _whole(cls, value: dict[str, Any]) -> dict[str, Any]:
-        CompilerConfig.model_validate(value)
-        return value
+        return whole(CompilerConfig, value, "retrieval")
 
 
 class Recompile(Request):

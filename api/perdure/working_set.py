@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -42,6 +42,8 @@ class CompilerConfig(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    shorthands: ClassVar[tuple[str, ...]] = ("preset",)
+    """Taken on the way in, without being fields."""
 
     token_budget: int = Field(default=8000, ge=0, le=100_000)
     enable_mmr: bool = True

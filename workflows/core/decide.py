@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from perdure.base import Request, parse
+from perdure.base import parse_field
 from perdure.contract import (
     AddAssistantMessage,
     AddMessage,
@@ -94,13 +94,7 @@ def compiler_config(config: SessionConfig, overrides: dict[str, Any] | None) -> 
     """
     if not overrides:
         return config.retrieval
-    return parse(
-        RetrievalOverrides, {"retrieval": {**config.retrieval.model_dump(), **with_preset(overrides)}}
-    ).retrieval
-
-
-class RetrievalOverrides(Request):
-    retrieval: CompilerConfig
+    return parse_field(CompilerConfig, {**config.retrieval.model_dump(), **with_preset(overrides)}, "retrieval")
 
 
 def _role(body: AddUserMessage | AddAssistantMessage | AddMessage) -> Role:
@@ -162,13 +156,9 @@ def _update(session: Session, body: UpdateSession, at: datetime) -> list[EventDa
         if isinstance(config.get("retrieval"), dict):
             config["retrieval"] = with_preset(config["retrieval"])
         merged = _deep_merge(session.config.model_dump(exclude_unset=True), config)
-        changes["config"] = parse(ConfigChanges, {"config": merged}).config
+        changes["config"] = parse_field(SessionConfig, merged, "config")
     after = session.model_copy(update={**changes, "updated_at": at})
     return [SessionUpdated(session=after)] if changes else []
-
-
-class ConfigChanges(Request):
-    config: SessionConfig
 
 
 def _deep_merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

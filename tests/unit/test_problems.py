@@ -1,0 +1,69 @@
+"""What a refusal says of a field."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from perdure.base import parse
+from perdure.contract import AddMessages, StartSession, UpdateSession
+from perdure.errors import InvalidRequest
+from perdure.recompile import Change
+from perdure.session import SessionConfig
+from perdure.working_set import CompilerConfig
+from workflows.core.decide import compiler_config
+
+KNOWN = ", ".join(sorted([*CompilerConfig.model_fields, "preset"]))
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"nope": 3}, f"retrieval.nope: unknown. There are {KNOWN}"),
+    ({"mmr_lamda": 1}, f"retrieval.mmr_lamda: unknown; did you mean mmr_lambda? There are {KNOWN}"),
+    ({"mmr_lambda": "x"}, 'retrieval.mmr_lambda: takes a number from 0 to 1, not "x"'),
+    ({"token_budget": -1}, "retrieval.token_budget: takes a whole number from 0 to 100000, not -1"),
+    ({"token_budget": 0.5}, "retrieval.token_budget: takes a whole number from 0 to 100000, not 0.5"),
+    ({"enable_mmr": None}, "retrieval.enable_mmr: takes true or false, not null"),
+    ({"order": "up"}, 'retrieval.order: takes one of document, relevance, not "up"'),
+    ({"as_of": 0}, "retrieval.as_of: takes a whole number from 1 to 9007199254740992 or null, not 0"),
+    ({"preset": "guava"}, "retrieval: unknown preset: 'guava'. Use one of: avocado."),
+    (
+        {"retrieval_timeout": 99},
+        "retrieval.retrieval_timeout: takes a duration in seconds or as ISO 8601, more than 0 and at most 15, not 99",
+    ),
+]
+
+
+@pytest.mark.parametrize(("retrieval", "said"), BAD)
+def test_a_bad_setting_is_refused_in_the_same_words_wherever_it_stands(retrieval: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidRequest) as of_message:
+        compiler_config(SessionConfig(), retrieval)
+    with pytest.raises(InvalidRequest) as of_change:
+        parse(Change, {"retrieval": retrieval})
+    with pytest.raises(InvalidRequest) as of_update:
+        parse(UpdateSession, {"config": {"retrieval": retrieval}})
+    with pytest.raises(InvalidRequest) as of_start:
+        parse(StartSession, {"session_id": "s", "config": {"retrieval": retrieval}})
+    assert of_message.value.message == of_change.value.message == said
+    assert of_update.value.message == f"config.{said}"
+    assert of_start.value.message == f"StartSession: config.{said}"
+    field, problem = said.split(": ", 1)
+    assert of_message.value.details["errors"] == [{"field": field, "problem": problem}]
+
+
+def test_a_field_in_a_list_is_found_and_what_no_type_tells_is_left_to_its_own_words() -> None:
+    message = {"role": "user", "content": "x", "mesage_id": "k"}
+    with pytest.raises(InvalidRequest) as refused:
+        parse(AddMessages, {"messages": [message, {"content": "x"}]})
+    assert refused.value.details["errors"] == [
+        {
+            "field": "messages.0.mesage_id",
+            "problem": "unknown; did you mean message_id? There are content, message_id, metadata, role",
+        },
+        {"field": "messages.1.role", "problem": "Field required"},
+    ]
+
+
+@pytest.mark.parametrize("retrieval", [{"order": "\udcff"}, {"order": "é" * 1000}, {"\udcff": 1}, {"mmr_lambda": [{}]}])
+def test_whatever_is_quoted_can_be_sent_and_is_short(retrieval: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        compiler_config(SessionConfig(), retrieval)
+    assert len(refused.value.message.encode()) < 400
