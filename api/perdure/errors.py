@@ -12,6 +12,7 @@
     │   ├── SessionNotFound
     │   ├── SessionNotActive
     │   ├── SessionDeleted
+    │   ├── MessageNotFound     the session has no user message of that id
     │   ├── CorpusNotFound
     │   └── CorpusVersionNotFound  `as_of` is no version that is kept
     ├── Busy                    refused for now; send again, later
@@ -94,6 +95,11 @@ class SessionDeleted(Refused):
 
     def __init__(self, message: str = "", **details: Any) -> None:
         super().__init__(message or f"Session deleted: {details.get('session_id')}", **details)
+
+
+class MessageNotFound(Refused):
+    """The session has no user message of that id; `details` holds `session_id` and `message_id`. Its replay shows those
+    that it has."""
 
 
 class CorpusNotFound(Refused):

@@ -231,7 +231,7 @@ class SessionHandle:
             timeout: for all of it.
 
         Raises:
-            InvalidRequest: the session has no user message of that id.
+            MessageNotFound: the session has no user message of that id.
         """
         if message_id is not None:
             found = (await find_turn(self.replay, message_id)).user_message
@@ -263,7 +263,8 @@ class SessionHandle:
         """What changed from the working set of the message `before` to that of the message `after`.
 
         Raises:
-            InvalidRequest: one of them is no user message of the session, or has no working set.
+            MessageNotFound: one of them is no user message of the session.
+            InvalidRequest: one of them has no working set.
         """
         sets = []
         for message_id in (before, after):

@@ -9,7 +9,7 @@ from datetime import timedelta
 from perdure.base import parse
 from perdure.calls import Calls
 from perdure.contract import RECOMPILE_WORKFLOW, Replay, Turn
-from perdure.errors import IdempotencyConflict, InvalidRequest
+from perdure.errors import IdempotencyConflict, InvalidRequest, MessageNotFound
 from perdure.ids import is_id
 from perdure.recompile import Comparison, Recompile, recompile_workflow_id
 from perdure.transport import Run
@@ -58,7 +58,7 @@ async def find_turn(replay: Callable[..., Awaitable[Replay]], message_id: str) -
     """The turn of a user message, found by reading back from the newest.
 
     Raises:
-        InvalidRequest: the session has no user message of that id.
+        MessageNotFound: the session has no user message of that id.
     """
     before, limit = None, _FIRST_PAGE
     while True:
@@ -68,8 +68,10 @@ async def find_turn(replay: Callable[..., Awaitable[Replay]], message_id: str) -
                 return turn
         first = next((m for turn in page.turns for m in (turn.user_message, *turn.messages) if m), None)
         if page.complete or first is None:
-            raise InvalidRequest(
-                f"The session has no user message {message_id!r}. `messages` and `replay` show those there are.",
+            session_id = page.session.session_id
+            raise MessageNotFound(
+                f"Session {session_id} has no user message {message_id!r}.",
+                session_id=session_id,
                 message_id=message_id,
             )
         before, limit = first.sequence_number, _PAGE

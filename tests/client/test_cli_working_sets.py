@@ -47,9 +47,33 @@ async def test_verification_is_exit_code_0_only_if_every_hash_is_the_same(cli: C
     assert code == 0
     assert "2 same" in out
     assert [t["message_id"] for t in (await cli.data("verify", "s", "--message", "m1"))["turns"]] == ["m1"]
-    code, out, err = await cli("verify", "s", "--message", "m9")
-    assert (code, out) == (2, "")
-    assert "no user message 'm9'" in err
+
+
+@pytest.mark.parametrize(
+    "arguments", [("verify", "s", "--message", "m9"), ("diff", "s", "m0", "m9"), ("diff", "s", "m9", "m0")]
+)
+async def test_a_message_that_is_not_there_is_exit_code_3_with_what_to_do(cli: Cli, arguments: tuple[str, ...]) -> None:
+    code, out, err = await cli(*arguments)
+    assert (code, out) == (3, "")
+    assert err == (
+        "Error: Session s has no user message 'm9'. `perdure session replay s --output json` shows those it has.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("max_span=3", "retrieval.max_span: unknown; did you mean max_spans? There are as_of, enable_mmr"),
+        ("mmr_lambda=x", 'retrieval.mmr_lambda: takes a number from 0 to 1, not "x"'),
+        ("token_budget=-1", "retrieval.token_budget: takes a whole number from 0 to 100000, not -1"),
+    ],
+)
+async def test_a_bad_setting_is_exit_code_2_with_one_sentence(cli: Cli, setting: str, said: str) -> None:
+    for command in (("compile", "s", QUESTION), ("what-if", "s")):
+        code, out, err = await cli(*command, "--set", setting)
+        assert (code, out) == (2, "")
+        assert err.startswith(f"Error: {said}")
+        assert err.count("\n") == 1
 
 
 async def test_what_if_is_a_table_or_json(cli: Cli) -> None:

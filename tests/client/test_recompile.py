@@ -11,7 +11,7 @@ from sqlalchemy import update
 from activities.stores.corpus_tables import corpus_versions
 from activities.stores.engine import engine_of
 from activities.stores.tables import working_sets
-from perdure import IdempotencyConflict, InvalidRequest, SessionHandle, SessionNotFound
+from perdure import IdempotencyConflict, InvalidRequest, MessageNotFound, SessionHandle, SessionNotFound
 from perdure.contract import ReadMessages
 from perdure.recompile import SpanRef
 from tests.client.conftest import Ingest, Service
@@ -153,12 +153,15 @@ async def test_turns_come_in_pages(service: Service, ingest: Ingest) -> None:
 async def test_what_cannot_be_asked_is_refused(service: Service, session: SessionHandle) -> None:
     with pytest.raises(SessionNotFound):
         await service.client().session("nobody").verify()
-    with pytest.raises(InvalidRequest, match="token_budget"):
+    with pytest.raises(
+        InvalidRequest, match=r"^retrieval\.token_budget: takes a whole number from 0 to 100000, not -1$"
+    ):
         await session.what_if(retrieval={"token_budget": -1})
     with pytest.raises(InvalidRequest, match="turns"):
         await session.verify(turns=1000)
-    with pytest.raises(InvalidRequest, match="no user message 'm9'"):
+    with pytest.raises(MessageNotFound, match="Session talk has no user message 'm9'") as refused:
         await session.verify("m9")
+    assert refused.value.details == {"session_id": "talk", "message_id": "m9"}
     with pytest.raises(InvalidRequest, match="Not an id"):
         await session.verify(request_id="a b")
 
@@ -171,5 +174,7 @@ async def test_two_working_sets_are_told_apart(session: SessionHandle) -> None:
     assert found.removed
     assert (await session.diff("m2", "m1")).added == found.removed
     assert (await session.diff("m1", "m1")).summary == "No changes"
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(MessageNotFound, match="'unknown'"):
         await session.diff("m1", "unknown")
+    with pytest.raises(MessageNotFound, match="'unknown'"):
+        await session.diff("unknown", "m1")

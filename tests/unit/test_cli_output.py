@@ -14,6 +14,7 @@ from perdure.errors import (
     InvalidRequest,
     InvalidRole,
     InvalidSessionId,
+    MessageNotFound,
     OutcomeUnknown,
     PayloadTooLarge,
     PerdureError,
@@ -24,7 +25,7 @@ from perdure.errors import (
 
 CODES: dict[int, set[type[PerdureError]]] = {
     2: {InvalidMessage, InvalidRequest, InvalidRole, InvalidSessionId, PayloadTooLarge},
-    3: {CorpusNotFound, CorpusVersionNotFound, SessionNotFound},
+    3: {CorpusNotFound, CorpusVersionNotFound, MessageNotFound, SessionNotFound},
     4: {OutcomeUnknown, SessionRolling, Unavailable},
 }
 """Exit codes of the errors that don't end with 1: usage, not found, unavailable."""

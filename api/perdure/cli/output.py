@@ -18,6 +18,7 @@ from perdure.errors import (
     InvalidRequest,
     InvalidRole,
     InvalidSessionId,
+    MessageNotFound,
     OutcomeUnknown,
     PayloadTooLarge,
     PerdureError,
@@ -69,7 +70,7 @@ def exit_code(error: PerdureError) -> int:
     match error:
         case InvalidRequest() | InvalidSessionId() | InvalidRole() | InvalidMessage() | PayloadTooLarge():
             return USAGE  # what was typed is wrong, whatever the session's state
-        case SessionNotFound() | CorpusNotFound() | CorpusVersionNotFound():
+        case SessionNotFound() | MessageNotFound() | CorpusNotFound() | CorpusVersionNotFound():
             return NOT_FOUND
         case Unavailable() | OutcomeUnknown():
             return UNAVAILABLE
@@ -82,6 +83,9 @@ def explain(error: PerdureError) -> str:
     match error:
         case SessionNotFound():
             return f"{error.message}. `perdure session list` shows those there are."
+        case MessageNotFound():
+            named = error.details.get("session_id", "SESSION")
+            return f"{error.message} `perdure session replay {named} --output json` shows those it has."
         case CorpusNotFound():
             return f"{error.message}. `perdure corpus list` shows those there are; `perdure corpus ingest` makes one."
         case OutcomeUnknown():

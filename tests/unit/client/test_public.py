@@ -13,14 +13,14 @@ from perdure.errors import BY_CODE, Busy, PerdureError, Refused
 
 PUBLIC = """
 Busy CapacityExceeded Citation Client Comparison CompilerConfig CorpusNotFound CorpusVersionNotFound HeadMoved History
-IdempotencyConflict InvalidMessage InvalidRequest InvalidRole InvalidSessionId Message MessageAnswer MessagePage
-NewMessage OutcomeUnknown PayloadTooLarge PerdureError Reader Refused Replay Session SessionConfig SessionDeleted
-SessionFilter SessionHandle SessionList SessionNotActive SessionNotFound SessionRolling SessionSummary Turn
-TurnComparison Unavailable WorkingSet WorkingSetCorrupted WorkingSetDiff WorkingSetSpan
+IdempotencyConflict InvalidMessage InvalidRequest InvalidRole InvalidSessionId Message MessageAnswer
+MessageNotFound MessagePage NewMessage OutcomeUnknown PayloadTooLarge PerdureError Reader Refused Replay Session
+SessionConfig SessionDeleted SessionFilter SessionHandle SessionList SessionNotActive SessionNotFound SessionRolling
+SessionSummary Turn TurnComparison Unavailable WorkingSet WorkingSetCorrupted WorkingSetDiff WorkingSetSpan
 """
 REFUSED = """
 CorpusNotFound CorpusVersionNotFound HeadMoved IdempotencyConflict InvalidMessage InvalidRequest InvalidRole
-InvalidSessionId PayloadTooLarge SessionDeleted SessionNotActive SessionNotFound
+InvalidSessionId MessageNotFound PayloadTooLarge SessionDeleted SessionNotActive SessionNotFound
 """
 
 
