@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from perdure.base import SHOWN_PROBLEMS, Request, Result
-from perdure.errors import InvalidRequest
+from perdure.errors import InvalidMessage, InvalidRequest, PayloadTooLarge
+from perdure.message import MAX_CONTENT_BYTES, check_text
+from perdure.problems import problem_of
 from perdure.working_set import WorkingSet
 
 DEFAULT_K = 10
 
 
-class GoldenQuery(Request):
-    """A query, the paths that a good ranking holds, and how many of the first paths are looked at."""
+def _storable(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            check_text(value, "the text", MAX_CONTENT_BYTES)
+        except (InvalidMessage, PayloadTooLarge) as error:
+            raise ValueError(error.message) from None
+    return value
 
-    query: str = Field(min_length=1)
-    expected_paths: list[Annotated[str, Field(min_length=1)]]
+
+# Before pydantic looks at it, to which a lone surrogate is no string at all.
+Text = Annotated[str, BeforeValidator(_storable), Field(min_length=1)]
+
+
+class GoldenQuery(Request):
+    """A query, the paths that a good ranking holds, and how many of the first paths are looked at.
+
+    Where no path is expected, none is missed: recall and nDCG are 1, precision and reciprocal rank 0.
+    """
+
+    query: Text
+    expected_paths: list[Text]
     k: int = Field(default=DEFAULT_K, ge=1)
 
 
@@ -61,20 +81,17 @@ def read_golden(file: Path) -> list[GoldenQuery]:
     """The golden queries of a JSON file, in its order.
 
     Raises:
-        InvalidRequest: it cannot be read, is no JSON, holds no query, or a query has the wrong shape.
+        InvalidRequest: it cannot be read, is no JSON, holds no query, or a query has the wrong shape or text that no
+            store can keep; `details["errors"]` says which, counted from 1.
     """
     try:
-        queries = _golden.validate_json(file.read_bytes())
+        queries = _golden.validate_python(json.loads(file.read_bytes()))
     except OSError as error:
         raise InvalidRequest(f"{file} cannot be read: {error.strerror}.") from None
     except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False, include_context=False)
-        problems = [f"{_where(problem['loc'])}: {problem['msg']}" for problem in found[:SHOWN_PROBLEMS]]
-        raise InvalidRequest(
-            f"{file} is no list of golden queries. {'; '.join(problems)}. It holds a JSON array such as "
-            '[{"query": "how do I stop a worker?", "expected_paths": ["docs/workers.md"], "k": 10}].',
-            errors=problems,
-        ) from None
+        raise _no_golden(file, [_problem(details) for details in error.errors(include_url=False)]) from None
+    except (ValueError, RecursionError) as error:
+        raise _no_golden(file, [f"the file: Invalid JSON: {error}"]) from None
     if not queries:
         raise InvalidRequest(f"{file} holds no query; there is nothing to measure.")
     return queries
@@ -179,9 +196,19 @@ def _discount(place: int) -> float:
     return 1 / math.log2(1 + place)
 
 
-def _where(loc: Sequence[int | str]) -> str:
-    """A place in the file as a person counts: queries from 1."""
-    if not loc:
-        return "the file"
-    number, *field = loc
-    return f"query {int(number) + 1}" + (f", {'.'.join(map(str, field))}" if field else "")
+def _no_golden(file: Path, problems: list[str]) -> InvalidRequest:
+    shown = problems[:SHOWN_PROBLEMS]
+    return InvalidRequest(
+        f"{file} is no list of golden queries. {'; '.join(shown)}. It holds a JSON array such as "
+        '[{"query": "how do I stop a worker?", "expected_paths": ["docs/workers.md"], "k": 10}].',
+        errors=shown,
+    )
+
+
+def _problem(details: ErrorDetails) -> str:
+    """What is wrong, and where, as a person counts: queries from 1."""
+    if not details["loc"]:
+        return f"the file: {details['msg']}"
+    number, *field = details["loc"]
+    where = f"query {int(number) + 1}" + (f", {'.'.join(map(str, field))}" if field else "")
+    return f"{where}: {problem_of(GoldenQuery, {**details, 'loc': tuple(field)})}"

@@ -85,6 +85,24 @@ async def test_a_small_budget_finds_less(evaluate: Evaluate) -> None:
     assert json.loads(out)["recall"] == 0
 
 
+async def test_a_query_that_expects_nothing_is_marked(evaluate: Evaluate) -> None:
+    evaluate.golden.write_text(json.dumps([GOLDEN[0], {"query": "anything", "expected_paths": []}]))
+    code, out, _ = await evaluate()
+    assert code == 0
+    assert out.count("1.000*") == 1
+    assert "* no path is expected: recall and nDCG count as 1 (queries: 1)" in out
+    evaluate.golden.write_text(json.dumps(GOLDEN[:1]))
+    assert "*" not in (await evaluate())[1]
+
+
+async def test_text_that_no_store_can_keep_is_exit_code_2_with_its_place(evaluate: Evaluate) -> None:
+    evaluate.golden.write_text(json.dumps([GOLDEN[0], {"query": "\udcff", "expected_paths": ["a\0"]}]))
+    code, out, err = await evaluate()
+    assert (code, out) == (2, "")
+    assert "query 2, query: the text holds a lone surrogate" in err
+    assert "query 2, expected_paths.0: the text holds a NUL character" in err
+
+
 async def test_a_corpus_or_a_file_that_is_not_there_is_a_sentence(evaluate: Evaluate) -> None:
     code, out, err = await evaluate(corpus="nothing")
     assert (code, out) == (3, "")

@@ -122,13 +122,31 @@ def test_golden_queries_are_read_in_order_with_a_default_k(tmp_path: Path) -> No
     ("content", "said"),
     [
         ("[]", "holds no query"),
-        ("{}", "the file: Input should be a valid array"),
+        ("{}", "the file: Input should be a valid list"),
         ("[{", "the file: Invalid JSON"),
         ('[{"query": "a", "expected_paths": ["x"]}, {"query": "b"}]', "query 2, expected_paths: Field required"),
         ('[{"query": "", "expected_paths": ["x"]}]', "query 1, query: "),
         ('[{"query": "a", "expected_paths": ["x"], "k": 0}]', "query 1, k: "),
-        ('[{"query": "a", "expected_path": ["x"]}]', "query 1, expected_path: Extra inputs"),
-        ('["a"]', "query 1: Input should be an object"),
+        ('[{"query": "a", "expected_path": ["x"]}]', "query 1, expected_path: unknown; did you mean expected_paths?"),
+        ('["a"]', "query 1: Input should be a valid dictionary"),
+        (
+            '[{"query": "a", "expected_paths": ["x"], "k": "many"}]',
+            'query 1, k: takes a whole number, at least 1, not "many"',
+        ),
+        (
+            '[{"query": "a", "expected_paths": []}, {"query": "a\\u0000b", "expected_paths": []}]',
+            "query 2, query: the text holds a NUL character",
+        ),
+        (
+            '[{"query": "\\ud800", "expected_paths": []}]',
+            "query 1, query: the text holds a lone surrogate at position 0",
+        ),
+        ('[{"query": "a", "expected_paths": ["x", "y\\u0000"]}]', "query 1, expected_paths.1: the text holds a NUL"),
+        (
+            '[{"query": "a", "expected_paths": ["\\udfff"]}]',
+            "query 1, expected_paths.0: the text holds a lone surrogate",
+        ),
+        ("[" * 100_000, "the file: Invalid JSON: maximum recursion depth"),
     ],
 )
 def test_a_bad_file_is_refused_with_the_place_and_the_reason(tmp_path: Path, content: str, said: str) -> None:
@@ -143,3 +161,15 @@ def test_a_bad_file_is_refused_with_the_place_and_the_reason(tmp_path: Path, con
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match=r"nowhere\.json cannot be read"):
         read_golden(tmp_path / "nowhere.json")
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "golden.json").write_bytes(b'[{"query": "\xff"}]')
+    with pytest.raises(InvalidRequest, match="the file: Invalid JSON"):
+        read_golden(tmp_path / "golden.json")
+
+
+def test_a_pair_of_surrogates_is_a_character(tmp_path: Path) -> None:
+    file = tmp_path / "golden.json"
+    file.write_text(r'[{"query": "\ud83e\udd51", "expected_paths": []}]')
+    assert read_golden(file) == [GoldenQuery(query="\N{AVOCADO}", expected_paths=[])]

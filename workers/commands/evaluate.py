@@ -44,7 +44,7 @@ def evaluate(
     """Measure recall, precision, MRR and nDCG of golden queries, by relevance, and how long they take.
 
     Ends with 1 when a measure misses its threshold, or was taken without the index. A path counts once, where its best
-    span stands.
+    span stands. A query that expects no path counts as answered: its recall and nDCG are 1, marked with an asterisk.
     """
     from perdure.evaluation import read_golden
 
@@ -91,7 +91,9 @@ def _text(found: Evaluation) -> Group:
     each = plain_table("query", "k", "recall", "precision", "1/rank", "nDCG", "ms")
     for result in found.results:
         measures = (result.recall, result.precision, result.reciprocal_rank, result.ndcg)
-        cells = (result.query, str(result.k), *(f"{value:.3f}" for value in measures), f"{result.latency_ms:.1f}")
+        recall, *others = (f"{value:.3f}" for value in measures)
+        mark = "" if result.expected_paths else "*"
+        cells = (result.query, str(result.k), recall + mark, *others, f"{result.latency_ms:.1f}")
         each.add_row(*map(Text, cells))  # as they are: a query may hold what rich takes for markup
     whole = plain_table("queries", "recall", "precision", "MRR", "nDCG", "p50 ms", "p99 ms", "degraded")
     means = (found.recall, found.precision, found.mrr, found.ndcg)
@@ -102,4 +104,6 @@ def _text(found: Evaluation) -> Group:
         *(f"{value:.1f}" for value in latencies),
         str(found.degraded),
     )
-    return Group(each, Text(), whole)
+    empty = sum(not result.expected_paths for result in found.results)
+    marked = [Text(f"* no path is expected: recall and nDCG count as 1 (queries: {empty})", "dim")] if empty else []
+    return Group(each, *marked, Text(), whole)
