@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import ValidationError
 
+from activities.absence import why_gained, why_lost
+from activities.manifests import differences
 from perdure.diff import diff
 from perdure.message import Message, text_of
 from perdure.recompile import SHOWN_SPANS, Change, SpanRef, TurnComparison
@@ -14,8 +17,6 @@ from perdure.session import SessionConfig
 from perdure.thread_query import searched
 from perdure.working_set import Citation, CompilerConfig, WorkingSet
 
-_COMPARED = ("program_version", "embedder", "chunking", "index", "fusion")
-"""Parts of two manifests that explain why their texts differ."""
 _REASON_CHARACTERS = 300
 
 
@@ -70,8 +71,25 @@ def planned(
     return Plan(corpus=corpus, query=text, search_query=search_query, config=config)
 
 
-def compared(message: Message, stored: WorkingSet | None, made: WorkingSet, *, verify: bool) -> TurnComparison:
-    """What compiling again gave. To `verify`, manifests are compared too, to say why the texts differ."""
+def gains(stored: WorkingSet | None, made: WorkingSet) -> bool:
+    """Whether `made` cites a span that `stored` does not."""
+    cited = {citation.span_id for citation in stored.citations} if stored is not None else set()
+    return any(citation.span_id not in cited for citation in made.citations)
+
+
+def compared(
+    message: Message,
+    stored: WorkingSet | None,
+    made: WorkingSet,
+    *,
+    verify: bool,
+    explain: dict[str, Any] | None = None,
+) -> TurnComparison:
+    """What compiling again gave. To `verify`, manifests are compared too, to say why the texts differ.
+
+    Otherwise it is said of each span why it was gained or lost: by the explanation of `made`, and by `explain`, that of
+    compiling `stored` once more as it was.
+    """
     before = stored or made.model_copy(update={"text": "", "citations": [], "tokens_used": 0, "context_hash": ""})
     found = diff(before, made)
     old = {citation.span_id for citation in before.citations}
@@ -79,11 +97,15 @@ def compared(message: Message, stored: WorkingSet | None, made: WorkingSet, *, v
     same = found.identical and before.verified()
     if verify and not same and made.degraded and before.verified() and not before.degraded:
         return unknown(message, stored, f"It would be degraded now, so it was not compared: {made.degraded_reason}")
+    reasons = [] if same else _reasons(stored, made, verify=verify)
+    if not same and not verify and not (found.added or found.removed or found.reranked):
+        reasons.append("The same spans, in another order or cut elsewhere.")
+    explained = stored and stored.model_copy(update={"explain": explain})
     return TurnComparison(
         message_id=message.message_id,
         sequence_number=message.sequence_number,
         outcome="same" if same else "differs",
-        reasons=[] if same else [reason[:_REASON_CHARACTERS] for reason in _reasons(stored, made, verify=verify)],
+        reasons=[reason[:_REASON_CHARACTERS] for reason in reasons],
         before_hash=stored.context_hash if stored else None,
         after_hash=made.context_hash,
         tokens_before=before.tokens_used,
@@ -93,8 +115,8 @@ def compared(message: Message, stored: WorkingSet | None, made: WorkingSet, *, v
         kept=len(old & new),
         reranked=len(found.reranked),
         overlap=round(len(old & new) / len(old | new), 4) if old | new else 1.0,
-        gained=_shown(found.added),
-        lost=_shown(found.removed),
+        gained=_shown(found.added, None if verify else lambda span_id: why_gained(span_id, explained, made)),
+        lost=_shown(found.removed, None if verify else lambda span_id: why_lost(span_id, before, made)),
     )
 
 
@@ -120,17 +142,20 @@ def _reasons(stored: WorkingSet | None, made: WorkingSet, *, verify: bool) -> li
     if made.degraded:
         reasons.append(f"It is degraded now: {made.degraded_reason}")
     if verify and stored is not None:
-        reasons += [
-            f"{name} was {stored.manifest.get(name)}, and is {made.manifest.get(name)}."
-            for name in _COMPARED
-            if stored.manifest.get(name) != made.manifest.get(name)
-        ]
+        reasons += differences(stored.manifest, made.manifest)
         if not reasons:
             reasons.append("The manifests show no reason.")
     return reasons
 
 
-def _shown(citations: Sequence[Citation]) -> list[SpanRef]:
+def _shown(citations: Sequence[Citation], why: Callable[[str], str] | None) -> list[SpanRef]:
     return [
-        SpanRef(path=c.path, start_line=c.start_line, end_line=c.end_line, rank=c.rank) for c in citations[:SHOWN_SPANS]
+        SpanRef(
+            path=c.path,
+            start_line=c.start_line,
+            end_line=c.end_line,
+            rank=c.rank,
+            reason=None if why is None else why(c.span_id),
+        )
+        for c in citations[:SHOWN_SPANS]
     ]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Protocol
+from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
 from temporalio import activity
 
-from activities.comparison import CannotRecompile, Plan, compared, planned, unknown
+from activities.comparison import CannotRecompile, Plan, compared, gains, planned, unknown
 from activities.ports import Compiler
 from activities.spans import IndexUnavailable
 from perdure.contract import ReadMessages, Turn
@@ -108,14 +108,29 @@ class RecompileActivities:
         assert message is not None
         try:
             plan = planned(message, stored, config, request.change, earlier)
-            made = await self._compile(request.tenant, plan)
+            made = await self._compile(request.tenant, plan, explain=request.change is not None)
         except CannotRecompile as error:
             return unknown(message, stored, str(error))
         except PerdureError as error:
             return unknown(message, stored, error.message)
-        return compared(message, stored, made, verify=request.change is None)
+        if request.change is None:
+            return compared(message, stored, made, verify=True)
+        explain = None
+        if stored is not None and gains(stored, made):
+            explain = await self._explained(request.tenant, message, stored, config)
+        return compared(message, stored, made, verify=False, explain=explain)
 
-    async def _compile(self, tenant: str, plan: Plan) -> WorkingSet:
+    async def _explained(
+        self, tenant: str, message: Message, stored: WorkingSet, config: SessionConfig
+    ) -> dict[str, Any] | None:
+        """How `stored` came about, if it still comes out the same."""
+        try:
+            again = await self._compile(tenant, planned(message, stored, config, None, []), explain=True)
+        except (CannotRecompile, PerdureError):
+            return None
+        return again.explain if again.context_hash == stored.context_hash else None
+
+    async def _compile(self, tenant: str, plan: Plan, *, explain: bool) -> WorkingSet:
         if plan.config.as_of is not None:
             with suppress(IndexUnavailable):  # the working set says that it was without
                 await self._compiler.prepare(tenant=tenant, corpus=plan.corpus, version=plan.config.as_of)
@@ -125,6 +140,7 @@ class RecompileActivities:
             query=plan.query,
             config=plan.config,
             search_query=plan.search_query,
+            explain=explain,
         )
 
 

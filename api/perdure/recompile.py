@@ -49,12 +49,17 @@ class Recompile(Request):
 
 
 class SpanRef(Result):
-    """A span that was gained or lost; `rank` is its place by relevance, from 1."""
+    """A span that was gained or lost; `rank` is its place by relevance, from 1.
+
+    `reason` says why the working set that lacks it does: `is over the budget of 40 tokens`, or `was` of the stored one.
+    Of a turn that was verified it is none: `TurnComparison.reasons` say what differs.
+    """
 
     path: str
     start_line: int
     end_line: int
     rank: int
+    reason: str | None = None
 
 
 class TurnComparison(Result):

@@ -99,6 +99,8 @@ async def test_another_budget_is_compared_turn_by_turn(service: Service, session
         assert turn.spans_before - turn.kept == turn.spans_before - turn.spans_after == len(turn.lost) > 0
         assert turn.overlap == round(turn.kept / turn.spans_before, 4)
         assert turn.gained == []
+        reasons = {span.reason for span in turn.lost}
+        assert reasons <= {"is over the budget of 40 tokens", "is over what was left of 40 tokens, by its first line"}
     assert await all_of(service, session) == before
 
 
@@ -111,11 +113,30 @@ async def test_another_corpus_or_version_is_compared(session: SessionHandle, ing
     assert newest.outcome == "differs"
     assert [(span.path, span.start_line) for span in newest.gained] == [("fruit.txt", 1)]
     assert [(span.path, span.start_line) for span in newest.lost] == [("fruit.txt", 1)]
+    assert [span.reason for span in newest.gained] == ["was not found in version 1 of docs"]
+    assert [span.reason for span in newest.lost] == ["is not found in version 2 of docs"]
     other = (await session.what_if(corpus="other")).turns[1]
     assert (other.kept, other.overlap) == (0, 0.0)
-    assert other.gained == [SpanRef(path="basket.txt", start_line=1, end_line=1, rank=1)]
+    why = "was not found in version 1 of docs"
+    assert other.gained == [SpanRef(path="basket.txt", start_line=1, end_line=1, rank=1, reason=why)]
     unknown = (await session.what_if(corpus="nothing")).turns[1]
     assert (unknown.outcome, unknown.reasons) == ("unknown", ["Corpus not found: nothing"])
+
+
+async def test_what_a_larger_budget_or_limit_brings_was_over_the_smaller_one(session: SessionHandle) -> None:
+    await session.add_user_message(QUESTIONS["m1"], message_id="m2", retrieval={"token_budget": 40})
+    await session.add_user_message(QUESTIONS["m1"], message_id="m3", retrieval={"max_spans": 1})
+    small, few = (await session.what_if(retrieval={"token_budget": 4000, "max_spans": 50}, after=3)).turns
+    assert small.gained
+    assert {span.reason for span in small.gained} <= {
+        "was over the budget of 40 tokens",
+        "was over what was left of 40 tokens, by its first line",
+    }
+    assert few.gained
+    assert {span.reason for span in few.gained} == {"was over the limit max_spans=1"}
+    found = (await session.what_if(retrieval={"semantic_k": 1, "lexical_k": 1}, after=1, turns=1)).turns[0]
+    assert found.lost
+    assert {span.reason for span in found.lost} == {"is not among the 1 nearest, nor the 1 best by words"}
 
 
 async def test_the_thread_as_query_is_compared_as_the_session_would_have_asked(session: SessionHandle) -> None:

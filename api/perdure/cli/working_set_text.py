@@ -72,7 +72,10 @@ def _changes(turn: TurnComparison) -> Text:
 
 
 def _named(sign: str, spans: Iterable[SpanRef], count: int) -> list[str]:
-    shown = [f"{sign} {_place(span.path, span.start_line, span.end_line)}" for span in spans]
+    shown = [
+        f"{sign} {_place(span.path, span.start_line, span.end_line)}{f', {span.reason}' if span.reason else ''}"
+        for span in spans
+    ]
     return [*shown, *([f"{sign} and {count - len(shown)} more"] if count > len(shown) else [])]
 
 
@@ -82,7 +85,8 @@ def _explained(explain: dict[str, object]) -> list[RenderableType]:
     assert isinstance(timings, dict)
     table: Table = table_of("stage", "found", "best")
     for name, found in stages.items():
-        best = [f"{c['score']:.4f} {_place(c['path'], *c['lines'])}" for c in found[:EXPLAINED]]
+        ranked = sorted(found, key=lambda candidate: candidate["rank"])  # `final` is in the order of the text
+        best = [f"{c['score']:.4f} {_place(c['path'], *c['lines'])}" for c in ranked[:EXPLAINED]]
         table.add_row(name, str(len(found)), Text("\n".join(best)))
     times = ", ".join(f"{name.removesuffix('_ms')} {value:.1f} ms" for name, value in timings.items())
     return [table, Text(times, "dim")]

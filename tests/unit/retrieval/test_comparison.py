@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from activities.comparison import CannotRecompile, Plan, compared, planned, unknown
+from activities.comparison import CannotRecompile, Plan, compared, gains, planned, unknown
+from activities.manifests import differences
 from perdure.message import Message
 from perdure.recompile import SHOWN_SPANS, Change
 from perdure.session import SessionConfig
 from perdure.working_set import CompilerConfig, WorkingSet
-from tests.unit.test_diff import Cited, working_set
+from tests.unit.test_diff import A, B, Cited, working_set
 
 QUESTION = Message(
     message_id="m2",
@@ -113,9 +114,48 @@ def test_a_difference_is_counted_named_and_explained() -> None:
     assert found.overlap == round(1 / 32, 4)
     assert [span.path for span in found.lost] == ["a.md"]
     assert len(found.gained) == SHOWN_SPANS
-    assert found.reasons == ["program_version was 1, and is 2."]
+    assert found.reasons == ["program_version: 1 → 2"]
+    assert {span.reason for span in (*found.gained, *found.lost)} == {None}
     quiet = compared(QUESTION, before, stored([("b", 0.5)], program_version="2"), verify=False)
     assert quiet.reasons == []
+
+
+def test_each_value_of_a_manifest_that_differs_is_one_readable_line() -> None:
+    before = stored(
+        [A], index={"kind": "hnsw", "ef": 128, "distance": "cosine"}, embedder={"name": "m", "dimension": 3}
+    )
+    after = stored([B], index={"kind": "hnsw", "ef": 256, "exact": True}, embedder={"name": "m", "dimension": 3})
+    assert compared(QUESTION, before, after, verify=True).reasons == [
+        "index.ef: 128 → 256",
+        "index.distance: cosine → none",
+        "index.exact: none → true",
+    ]
+    whole = differences({"chunking": "lines-v1"}, {"chunking": None, "index": {"kind": "flat"}})
+    assert whole == ["chunking: lines-v1 → none", "index.kind: none → flat"]
+
+
+def test_another_text_of_the_same_spans_says_that_it_is_one() -> None:
+    found = compared(QUESTION, stored([A], "whole"), stored([A], "cut"), verify=False)
+    assert (found.outcome, found.reasons) == ("differs", ["The same spans, in another order or cut elsewhere."])
+
+
+def test_what_if_says_of_each_span_why_it_came_or_went() -> None:
+    before, after = stored([A]), stored([B])
+    explain = {"thresholds": {"token_budget": 9}, "dropped": [{"span_id": "b", "reason": "budget_used_up"}]}
+    now = {"thresholds": {"max_spans": 1}, "dropped": [{"span_id": "a", "reason": "max_spans"}]}
+    found = compared(QUESTION, before, after.model_copy(update={"explain": now}), verify=False, explain=explain)
+    assert [span.reason for span in found.gained] == ["was over the budget of 9 tokens"]
+    assert [span.reason for span in found.lost] == ["is over the limit max_spans=1"]
+    (gained,) = compared(QUESTION, before, after, verify=False).gained
+    assert gained.reason == "was left out; it is not made the same any more"
+    (gained,) = compared(QUESTION, None, after, verify=False).gained
+    assert gained.reason == "there was no working set"
+
+
+def test_only_a_span_that_was_not_cited_is_gained() -> None:
+    assert gains(None, stored([A]))
+    assert gains(stored([A]), stored([A, B]))
+    assert not gains(stored([A, B]), stored([A]))
 
 
 def test_what_is_degraded_now_cannot_be_verified_but_can_be_asked_what_if() -> None:
