@@ -62,6 +62,43 @@ async def test_a_conversation_from_the_command_line(cli: Cli, monkeypatch: pytes
     assert (await cli("show", "s"))[0] == 1
 
 
+async def test_a_session_is_updated_field_by_field(cli: Cli) -> None:
+    await cli.data("start", "s", "--user", "ada", "--title", "Old", "--metadata", '{"a": 1}')
+    config = '{"retrieval": {"token_budget": 10}}'
+    first = await cli.data("update", "s", "--title", "New", "--config", config, "--clear", "user", "--key", "k")
+    assert (first["title"], first["user_id"], first["metadata"]) == ("New", None, {"a": 1})
+    assert first["config"]["retrieval"]["token_budget"] == 10
+    second = await cli.data("update", "s", "--metadata", '{"b": 2}', "--config", '{"retrieval": {"max_spans": 3}}')
+    assert (second["title"], second["metadata"]) == ("New", {"b": 2})
+    assert (second["config"]["retrieval"]["token_budget"], second["config"]["retrieval"]["max_spans"]) == (10, 3)
+    code, out, err = await cli("update", "s", "--clear", "metadata", "--clear", "title", "--user", "eve")
+    assert (code, err) == (0, "")
+    assert "eve" in out
+    assert "New" not in out
+    code, out, err = await cli("update", "s", "--corpus", "nowhere", "--output", "json")
+    assert json.loads(out)["config"]["corpus"] == "nowhere"
+    assert "Warning: there is no corpus nowhere." in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "nothing to change"),
+        (("--clear", "title", "--title", "x"), "--title sets what --clear title would clear"),
+        (("--clear", "status"), "status"),
+        (("--config", '{"retrieval": {"max_span": 3}}'), "config.retrieval.max_span: unknown; did you mean max_spans?"),
+        (("--config", "3"), "not a JSON object"),
+    ],
+)
+async def test_an_update_that_cannot_be_is_exit_code_2_with_what_to_do(
+    cli: Cli, arguments: tuple[str, ...], said: str
+) -> None:
+    await cli.data("start", "s")
+    code, out, err = await cli("update", "s", *arguments)
+    assert (code, out) == (2, "")
+    assert said in " ".join(err.split())
+
+
 async def test_an_unknown_session_is_exit_code_3_with_what_to_do(cli: Cli) -> None:
     code, out, err = await cli("send", "nobody", "Hello")
     assert (code, out) == (3, "")

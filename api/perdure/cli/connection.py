@@ -1,10 +1,11 @@
-"""How commands reach Temporal, and read what is given to them as JSON."""
+"""How commands reach Temporal, and read what is given to them as JSON or on standard input."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import os
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -72,3 +73,8 @@ def json_object(option: str, text: str | None) -> dict[str, Any] | None:
     if not isinstance(value, dict):
         raise typer.BadParameter('not a JSON object, such as {"a": 1}', param_hint=option)
     return value
+
+
+def text_or_stdin(argument: str) -> str:
+    """The argument; for `-`, standard input without its last line end."""
+    return sys.stdin.read().removesuffix("\n") if argument == "-" else argument

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, Annotated, Literal
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from perdure.cli.connection import has_corpus
+from perdure.cli.connection import has_corpus, text_or_stdin
 from perdure.cli.connection import json_object as _object
 from perdure.cli.connection import with_client as _run
 from perdure.cli.connection import with_session as _on
@@ -26,6 +26,15 @@ if TYPE_CHECKING:
 
 SessionId = Annotated[str, typer.Argument(help="The session's id.", metavar="SESSION")]
 Key = Annotated[str | None, typer.Option("--key", help="Makes it happen once: repeat it with the same key.")]
+
+
+class Clearable(StrEnum):
+    """Fields of a session that may be empty."""
+
+    USER = "user"
+    TITLE = "title"
+    METADATA = "metadata"
+
 
 session = typer.Typer(name="session", help="Sessions: one durable conversation each.", no_args_is_help=True)
 
@@ -53,11 +62,50 @@ def start(
     show(found, output, lambda: session_text(found))
     if corpus is not None and corpus != found.config.corpus:
         progress(f"Warning: the session was there already and keeps its settings; its corpus is {found.config.corpus}.")
+    _warn_without_corpus(found)
+
+
+def _warn_without_corpus(found: Session) -> None:
     if (named := found.config.corpus) and not has_corpus(named):
         progress(
             f"Warning: there is no corpus {named}. Working sets are empty, and say that they are degraded, until "
             f"`perdure corpus ingest FOLDER --name {named}` makes it."
         )
+
+
+@session.command()
+def update(
+    session_id: SessionId,
+    user: Annotated[str | None, typer.Option(help="Whose session it is.")] = None,
+    title: Annotated[str | None, typer.Option(help="Shown in lists and in the Temporal UI.")] = None,
+    corpus: Annotated[str | None, typer.Option(help="What working sets are drawn from.")] = None,
+    metadata: Annotated[str | None, typer.Option(help="A JSON object, in place of the one there was.")] = None,
+    config: Annotated[
+        str | None,
+        typer.Option(help='A JSON object, such as {"retrieval": {"max_spans": 20}}; what it leaves out stays.'),
+    ] = None,
+    clear: Annotated[list[Clearable] | None, typer.Option(help="Leave it empty; may be repeated.")] = None,
+    key: Key = None,
+    output: Output = Format.TEXT,
+) -> None:
+    """Change a session's fields; those left out stay."""
+    settings = _object("--config", config)
+    if corpus is not None:
+        settings = {**(settings or {}), "corpus": corpus}
+    given_fields = {"user": user, "title": title, "metadata": _object("--metadata", metadata), "config": settings}
+    changes: dict[str, Any] = {name: value for name, value in given_fields.items() if value is not None}
+    for name in clear or ():
+        if name in changes:
+            raise typer.BadParameter(f"--{name} sets what --clear {name} would clear", param_hint="--clear")
+        changes[name] = None
+    if not changes:
+        raise typer.BadParameter("there is nothing to change. Give an option such as --title")
+    if "user" in changes:
+        changes["user_id"] = changes.pop("user")
+    found = _on(session_id, lambda handle: handle.update(**changes, request_id=key))
+    show(found, output, lambda: session_text(found))
+    if corpus is not None:
+        _warn_without_corpus(found)
 
 
 @session.command()
@@ -71,7 +119,7 @@ def send(
     output: Output = Format.TEXT,
 ) -> None:
     """Add a message; for a user message, show what its working set cites."""
-    text = sys.stdin.read().removesuffix("\n") if content == "-" else content
+    text = text_or_stdin(content)
     meta, overrides = _object("--metadata", metadata), _object("--retrieval", retrieval)
     if overrides and role != "user":
         raise typer.BadParameter("only a user message has a working set", param_hint="--retrieval")
