@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
 from tests.client.conftest import Ingest, Service
@@ -80,6 +82,7 @@ async def test_what_if_is_a_table_or_json(cli: Cli) -> None:
     code, out, _ = await cli("what-if", "s", "--budget", "40")
     assert code == 0
     assert "1 same, 1 differs" in out or "2 differs" in out
+    assert "- is over the budget of 40 tokens:" in out
     found = await cli.data("what-if", "s", "--set", "max_spans=1", "--turns", "1")
     assert [(t["message_id"], t["spans_after"]) for t in found["turns"]] == [("m0", 1)]
     assert not found["complete"]
@@ -94,6 +97,36 @@ async def test_what_if_is_a_table_or_json(cli: Cli) -> None:
 )
 async def test_a_wrong_option_is_exit_code_2(cli: Cli, arguments: tuple[str, str]) -> None:
     assert (await cli("what-if", "s", *arguments))[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--budget", "50", "--set", "token_budget=50"), "--set token_budget says it too"),
+        (("--as-of", "newest", "--set", "as_of=1"), "--set as_of says it too"),
+        (("--set", "max_spans=1", "--set", "max_spans=2"), "max_spans is set twice"),
+    ],
+)
+async def test_a_setting_that_is_given_twice_is_exit_code_2(cli: Cli, arguments: tuple[str, ...], said: str) -> None:
+    for command in (("compile", "s", QUESTION), ("what-if", "s")):
+        code, out, err = await cli(*command, *arguments)
+        assert (code, out) == (2, "")
+        assert said in " ".join(err.split())
+
+
+async def test_a_query_may_come_from_standard_input(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(QUESTION + "\n"))
+    assert (await cli.data("compile", "s", "-"))["query"] == QUESTION
+
+
+async def test_the_explanation_lists_the_best_of_every_stage_first(cli: Cli) -> None:
+    data = await cli.data("compile", "s", QUESTION, "--explain")
+    stages = {name: found for name, found in data["explain"]["stages"].items() if name in ("packed", "final")}
+    assert sorted(stages["final"], key=lambda span: span["rank"]) == stages["packed"] != stages["final"]
+    out = (await cli("compile", "s", QUESTION, "--explain"))[1]
+    (best,) = (line.split()[-1] for line in out.splitlines() if line.startswith("final "))
+    path, lines = stages["packed"][0]["path"], stages["packed"][0]["lines"]
+    assert best == f"{path}:{lines[0]}-{lines[1]}"
 
 
 async def test_a_diff_tells_what_went(cli: Cli) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perdure.cli.connection import with_session
+from perdure.cli.connection import text_or_stdin, with_session
 from perdure.cli.output import FAILED, Format, Output, progress, show
 from perdure.cli.session import SessionId, session
 from perdure.cli.working_set_text import comparison_text, diff_text, working_set_text
@@ -33,7 +33,7 @@ RequestId = Annotated[
 @session.command("compile")
 def compile_(
     session_id: SessionId,
-    query: Annotated[str, typer.Argument(help="What a user might say.")],
+    query: Annotated[str, typer.Argument(help="What a user might say; `-` reads it from standard input.")],
     budget: Budget = None,
     setting: Setting = None,
     as_of: AsOf = None,
@@ -42,9 +42,10 @@ def compile_(
 ) -> None:
     """Show the working set that a user message would get now; nothing is added."""
     retrieval = _retrieval(budget, setting, as_of)
+    text = text_or_stdin(query)
 
     async def work(handle: SessionHandle) -> WorkingSet:
-        return await handle.compile(query, retrieval=retrieval or None, explain=explain)
+        return await handle.compile(text, retrieval=retrieval or None, explain=explain)
 
     found = with_session(session_id, work)
     show(found, output, lambda: working_set_text(found))
@@ -123,7 +124,12 @@ def _retrieval(budget: int | None, settings: list[str] | None, as_of: str | None
         name, equals, value = item.partition("=")
         if not equals or not name:
             raise typer.BadParameter(f"{item!r} is not NAME=VALUE, as mmr_lambda=0.3", param_hint="--set")
+        if name in fields:
+            raise typer.BadParameter(f"{name} is set twice", param_hint="--set")
         fields[name] = _value(value)
+    for option, name, given in (("--budget", "token_budget", budget), ("--as-of", "as_of", as_of)):
+        if given is not None and name in fields:
+            raise typer.BadParameter(f"--set {name} says it too; give one of them", param_hint=option)
     if budget is not None:
         fields["token_budget"] = budget
     if as_of is not None:
