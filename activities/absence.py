@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from perdure.working_set import WorkingSet
 
+_BUDGET = "over the budget of {token_budget} tokens"
 _DROPPED = {
-    "budget_used_up": "over the budget of {token_budget} tokens",
-    "first_line_over_budget": "over what was left of {token_budget} tokens, by its first line",
+    "budget_used_up": _BUDGET,
+    "first_line_over_budget": _BUDGET,  # of which less was left than its first line takes
     "max_spans": "over the limit max_spans={max_spans}",
 }
 
@@ -38,7 +39,7 @@ def _absence(span_id: str, lacking: WorkingSet, citing: WorkingSet) -> str:
     if version == 0:
         return f"not there: {corpus} had no version yet"
     if config["token_budget"] == 0:
-        return "over the budget of 0 tokens"
+        return _BUDGET.format_map(config)
     if lacking.degraded:
         return "not found by full text alone"
     if source != (citing.manifest.get("corpus"), citing.manifest.get("corpus_version")):

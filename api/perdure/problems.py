@@ -28,7 +28,7 @@ def problem_of(model: type[BaseModel], details: ErrorDetails) -> str:
     """
     cause = details.get("ctx", {}).get("error")
     if isinstance(cause, Exception):
-        return str(cause)
+        return str(cause).removesuffix(".")
     *above, name = details["loc"] or ("",)
     owner = _model_at(model, above)
     if owner is None or details["type"] == "missing":

@@ -24,7 +24,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"enable_mmr": None}, "retrieval.enable_mmr: takes true or false, not null"),
     ({"order": "up"}, 'retrieval.order: takes one of document, relevance, not "up"'),
     ({"as_of": 0}, "retrieval.as_of: takes a whole number from 1 to 9007199254740992 or null, not 0"),
-    ({"preset": "guava"}, "retrieval: unknown preset: 'guava'. Use one of: avocado."),
+    ({"preset": "guava"}, "retrieval: unknown preset: 'guava'. Use one of: avocado"),
     (
         {"retrieval_timeout": 99},
         "retrieval.retrieval_timeout: takes a duration in seconds or as ISO 8601, more than 0 and at most 15, not 99",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import get_args
 
 from rich.console import Group, RenderableType
@@ -71,12 +71,16 @@ def _changes(turn: TurnComparison) -> Text:
     return Text("\n".join(lines))
 
 
-def _named(sign: str, spans: Iterable[SpanRef], count: int) -> list[str]:
-    shown = [
-        f"{sign} {_place(span.path, span.start_line, span.end_line)}{f', {span.reason}' if span.reason else ''}"
-        for span in spans
-    ]
-    return [*shown, *([f"{sign} and {count - len(shown)} more"] if count > len(shown) else [])]
+def _named(sign: str, spans: Sequence[SpanRef], count: int) -> list[str]:
+    """The spans by rank, those that came or went for the same reason together, below it."""
+    lines = []
+    for reason in dict.fromkeys(span.reason for span in spans):
+        places = [_place(span.path, span.start_line, span.end_line) for span in spans if span.reason == reason]
+        if reason is None:
+            lines += [f"{sign} {place}" for place in places]
+        else:
+            lines += [f"{sign} {reason}:", *(f"    {place}" for place in places)]
+    return [*lines, *([f"{sign} and {count - len(spans)} more"] if count > len(spans) else [])]
 
 
 def _explained(explain: dict[str, object]) -> list[RenderableType]:

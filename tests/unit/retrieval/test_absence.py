@@ -30,7 +30,7 @@ def made(explain: dict[str, Any] | None, version: int = 1, *, degraded: bool = F
         (
             made(report([*SMALL, LARGE], token_budget=100)),
             LARGE.span_id,
-            "over what was left of 100 tokens, by its first line",
+            "over the budget of 100 tokens",
         ),
         (made(report([], token_budget=0)), SMALL[0].span_id, "over the budget of 0 tokens"),
         (made(report([], token_budget=0), version=0), SMALL[0].span_id, "not there: docs had no version yet"),
