@@ -41,7 +41,7 @@ class Explain:
         self._embedding = vector
 
     def stage(self, name: str, candidates: Iterable[tuple[Span, float]]) -> None:
-        """Note what a stage gave, best first."""
+        """Note what a stage gave, best first; `final`, in the order of the text."""
         self._stages[name] = list(candidates)
 
     def packed(self, packed: Packed) -> None:
@@ -53,7 +53,7 @@ class Explain:
         return round((time.perf_counter() - self._started) * 1000, 3)
 
     def report(self, config: CompilerConfig) -> dict[str, Any]:
-        """The record as JSON; ranks from 1."""
+        """The record as JSON; ranks from 1, each stage's by its own order."""
         return {
             "query": self._query,
             "query_embedding_hash": None if self._embedding is None else hashlib.sha256(self._embedding).hexdigest(),

@@ -12,7 +12,7 @@ from rich.text import Text
 from perdure.cli.session_text import citations_text, sized_text, table_of
 from perdure.diff import WorkingSetDiff
 from perdure.recompile import Comparison, Outcome, SpanRef, TurnComparison
-from perdure.working_set import WorkingSet
+from perdure.working_set import Citation, WorkingSet
 
 EXPLAINED = 5
 """Candidates of each stage that an explanation shows."""
@@ -23,7 +23,7 @@ def working_set_text(working_set: WorkingSet) -> RenderableType:
     """Its size, its citations, its explanation if there is one, and its text."""
     parts: list[RenderableType] = [sized_text(working_set), citations_text(working_set)]
     if working_set.explain:
-        parts += [Text(), *_explained(working_set.explain)]
+        parts += [Text(), *_explained(working_set.explain, working_set.citations)]
     return Group(*parts, Text(), Text(working_set.text))
 
 
@@ -83,13 +83,15 @@ def _named(sign: str, spans: Sequence[SpanRef], count: int) -> list[str]:
     return [*lines, *([f"{sign} and {count - len(spans)} more"] if count > len(spans) else [])]
 
 
-def _explained(explain: dict[str, object]) -> list[RenderableType]:
+def _explained(explain: dict[str, object], citations: Sequence[Citation]) -> list[RenderableType]:
     stages, timings = explain["stages"], explain["timings"]
     assert isinstance(stages, dict)
     assert isinstance(timings, dict)
+    relevance = {citation.span_id: citation.rank for citation in citations}
     table: Table = table_of("stage", "found", "best")
     for name, found in stages.items():
-        ranked = sorted(found, key=lambda candidate: candidate["rank"])  # `final` is in the order of the text
+        # `final` is in the order of the text, and its ranks count that.
+        ranked = sorted(found, key=lambda span: relevance[span["span_id"]]) if name == "final" else found
         best = [f"{c['score']:.4f} {_place(c['path'], *c['lines'])}" for c in ranked[:EXPLAINED]]
         table.add_row(name, str(len(found)), Text("\n".join(best)))
     times = ", ".join(f"{name.removesuffix('_ms')} {value:.1f} ms" for name, value in timings.items())
