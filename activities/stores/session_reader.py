@@ -11,6 +11,7 @@ from pydantic_core import from_json, to_json
 from sqlalchemy import ColumnElement, Select, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from activities.stores.batches import in_batches
 from activities.stores.session_rows import event_of, message_of, session_of
 from activities.stores.tables import events, messages, sessions, working_sets
 from perdure.contract import MessagePage, ReadMessages, Replay
@@ -101,14 +102,12 @@ async def _messages(
 ) -> MessagePage:
     """Upwards from `after` when it is given; otherwise the newest ones, below `before`."""
     upwards = page.after is not None
-    number = messages.c.sequence_number
     query = _within(select(messages).where(_is(messages, tenant, session_id)), page)
-    query = query.order_by(number if upwards else number.desc()).limit(page.limit + 1)
     found: list[Message] = []
     size = 0
     complete = True
-    async with connection.stream(query) as rows:
-        async for row in rows.mappings():
+    async with in_batches(connection, query, messages.c.sequence_number, descending=not upwards) as rows:
+        async for row in rows:
             message = message_of(row)
             size += len(message.model_dump_json()) if max_bytes is not None else 0
             if len(found) == page.limit or (found and max_bytes is not None and size > max_bytes):

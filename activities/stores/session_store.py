@@ -25,6 +25,7 @@ from activities.commit import (
     StoredReceipt,
     answerable,
 )
+from activities.stores.batches import in_batches
 from activities.stores.session_commit import commit_rows, commit_statement
 from activities.stores.session_rows import event_of, event_row, is_session, session_of
 from activities.stores.tables import events, messages, sessions, tenants, working_sets
@@ -150,17 +151,13 @@ class PostgresSessionStore:
             )
             if owner != request.owner.run_id:
                 raise fenced(request.owner)
-            later = (
-                select(events)
-                .where(
-                    is_session(events, request.tenant, request.session_id), events.c.sequence > request.base_sequence
-                )
-                .order_by(events.c.sequence)
+            later = select(events).where(
+                is_session(events, request.tenant, request.session_id), events.c.sequence > request.base_sequence
             )
             found: list[Event] = []
             size = 0
-            async with connection.stream(later) as rows:
-                async for row in rows.mappings():
+            async with in_batches(connection, later, events.c.sequence) as rows:
+                async for row in rows:
                     event = event_of(row)
                     size += len(event.model_dump_json())
                     if found and size > CATCH_UP_BYTES:

@@ -120,8 +120,7 @@ async def test_case_53_a_manifest_tells_what_was_used_and_is_enough_to_compile_a
     manifest = first.manifest
     assert (manifest["corpus"], manifest["corpus_version"]) == ("docs", 1)
     assert manifest["chunking"] == (await corpora.store.get_corpus(corpora.tenant, "docs")).chunking
-    assert manifest["index"] == corpora.index.parameters(exact=True)
-    assert manifest["index"]["approximate"] is False
+    assert manifest["index"] == {**corpora.index.parameters(exact=True), "approximate": False}
     assert (manifest["fusion"]["semantic_weight"], manifest["fusion"]["lexical_weight"]) == (0.4, 0.6)
     assert manifest["config_hash"] == hashlib.sha256(config.model_dump_json().encode()).hexdigest()
     assert manifest["query_hash"] == hashlib.sha256(first.query.encode()).hexdigest()
