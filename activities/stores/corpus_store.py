@@ -178,10 +178,10 @@ class PostgresCorpusStore(PostgresCorpusOutbox):
             await connection.execute(
                 insert(corpus_versions)
                 .from_select(
-                    ["tenant", "corpus", "version", "artifacts_removed"],
-                    select(corpora.c.tenant, corpora.c.corpus, corpora.c.version, literal(pruned)).where(
-                        _is(corpora, tenant, corpus), corpora.c.version > 0
-                    ),
+                    ["tenant", "corpus", "version", "artifacts_removed", "span_count"],
+                    select(
+                        corpora.c.tenant, corpora.c.corpus, corpora.c.version, literal(pruned), corpora.c.span_count
+                    ).where(_is(corpora, tenant, corpus), corpora.c.version > 0),
                 )
                 .on_conflict_do_nothing()
             )
