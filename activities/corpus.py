@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from itertools import chain
 from uuid import UUID
 
 from temporalio import activity
@@ -39,7 +40,7 @@ STEP_SPANS = 256
 """Spans after which a step ends: some seconds of embedding, so that progress is seen and little is done again."""
 RETENTION = timedelta(days=7)
 """How long a version can be read after the next one is published, where the settings say nothing else."""
-_FILES_AT_ONCE = 32
+_FILES_AT_ONCE = 64
 _TOGETHER_CHARACTERS = 128 * 1024
 _INDEX_AT_ONCE = 256
 _FIRST = str(UUID(int=0))
@@ -100,12 +101,15 @@ class CorpusActivities:
             )
             done = not files
             for group in _groups(files):
-                made += sum(await asyncio.gather(*(self._ingest(step, file) for file in group)))
+                made += await self._ingest(step, [file for file in group if not file.stored])
                 for file in group:
                     counts[file.action] += 1
                 after = group[-1].sequence
                 if made >= STEP_SPANS:
                     break
+        if done:
+            activity.heartbeat()
+            await self._store.analyze()
         return Stepped(
             after=after,
             done=done,
@@ -193,23 +197,24 @@ class CorpusActivities:
                 activity.heartbeat()
                 await self._index.drop(index)
 
-    async def _ingest(self, step: Step, file: StagedFile) -> int:
-        """Cut, embed and store a file, unless it is stored; how many spans were made."""
+    async def _ingest(self, step: Step, files: Sequence[StagedFile]) -> int:
+        """Cut, embed and store files, small ones in one request and one transaction; how many spans were made."""
         activity.heartbeat()
-        if file.stored:
+        if not files:
             return 0
         upload, size = step.upload, self._texts_at_once
-        pieces = await asyncio.to_thread(cut, file.path, file.content, step.chunking, self._embedder)
-        spans = [_span(upload, file.path, piece) for piece in pieces]
-        held = await self._store.held(upload.tenant, upload.corpus, [span.span_id for span in spans])
-        fresh = [i for i, span in enumerate(spans) if span.span_id not in held]  # what is held has its vector already
+        cuts, texts = await asyncio.to_thread(_cut, step, files, self._embedder)
+        held = await self._store.held(upload.tenant, upload.corpus, list(texts))
+        fresh = [span_id for span_id in texts if span_id not in held]  # what is held has its vector already
         groups = [fresh[i : i + size] for i in range(0, len(fresh), size)]
-        made = await asyncio.gather(*(self._embed([pieces[i].indexed.embedded for i in group]) for group in groups))
-        for group, vectors in zip(groups, made, strict=True):
-            for i, vector in zip(group, vectors, strict=True):
-                spans[i] = replace(spans[i], vector=vector)
-        await self._store.commit(upload.tenant, upload.corpus, step.version, CutFile(file=file, spans=spans))
-        return len(spans)
+        made = await asyncio.gather(*(self._embed([texts[span_id] for span_id in group]) for group in groups))
+        vectors = dict(zip(fresh, chain.from_iterable(made), strict=True))
+        whole = [
+            replace(cut, spans=[replace(span, vector=vectors.get(span.span_id, b"")) for span in cut.spans])
+            for cut in cuts
+        ]
+        await self._store.commit(upload.tenant, upload.corpus, step.version, whole)
+        return len(texts)
 
     async def _embed(self, texts: Sequence[str]) -> list[bytes]:
         async with self._embedding:
@@ -220,6 +225,18 @@ class CorpusActivities:
                 EmbedderRefused
             ) as error:  # for good, until an operator acts: an ingest that waited would say nothing
                 raise refusal(Unavailable(f"{error} Then ingest again.")) from error
+
+
+def _cut(step: Step, files: Sequence[StagedFile], embedder: Embedder) -> tuple[list[CutFile], dict[str, str]]:
+    """The files with their spans, which have no vectors yet, and what is to be embedded of each span."""
+    cuts: list[CutFile] = []
+    texts: dict[str, str] = {}
+    for file in files:
+        pieces = cut(file.path, file.content, step.chunking, embedder)
+        spans = [_span(step.upload, file.path, piece) for piece in pieces]
+        texts |= {span.span_id: piece.indexed.embedded for span, piece in zip(spans, pieces, strict=True)}
+        cuts.append(CutFile(file=file, spans=spans))
+    return cuts, texts
 
 
 def _span(upload: Upload, path: str, piece: Piece) -> Span:

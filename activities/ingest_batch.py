@@ -21,7 +21,7 @@ class StagedFile:
     content_hash: str
     action: Action
     stored: bool
-    """Whether the corpus holds this very content, so that nothing is left to do."""
+    """Whether the corpus holds this very content, so that nothing is left to do and `content` is left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

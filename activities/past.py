@@ -60,6 +60,7 @@ class PastVersions:
             index=index,
             indexed_version=version if index else 0,
             settled_for=timedelta.max,
+            span_count=found.span_count,  # by which it is searched exactly, however large the corpus is now
         )
 
     async def close(self) -> None:

@@ -197,15 +197,19 @@ class CorpusStore(CorpusVersions, Protocol):
     async def staged(
         self, tenant: str, corpus: str, upload_id: str, version: int, after: int, limit: int
     ) -> list[StagedFile]:
-        """The next files, of those numbered over `after`."""
+        """The next files, of those numbered over `after`; what is stored already comes without its content."""
         ...
 
     async def held(self, tenant: str, corpus: str, span_ids: Sequence[str]) -> set[str]:
         """Those of `span_ids` that the corpus has already."""
         ...
 
-    async def commit(self, tenant: str, corpus: str, version: int, cut: CutFile) -> None:
-        """Store the file as of `version`, which nobody sees before `publish`. Spans that are held need no vector."""
+    async def commit(self, tenant: str, corpus: str, version: int, cuts: Sequence[CutFile]) -> None:
+        """Store the files as of `version`, which nobody sees before `publish`. Spans that are held need no vector."""
+        ...
+
+    async def analyze(self) -> None:
+        """All files are stored: what follows may take time by how many they are, and no more."""
         ...
 
     async def publish(

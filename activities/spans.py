@@ -86,6 +86,7 @@ class KeptVersion(NamedTuple):
     version: int
     published_at: datetime
     index_name: str | None
+    span_count: int
 
 
 def artifact_id(tenant: str, corpus: str, path: str) -> str:

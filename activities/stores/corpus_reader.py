@@ -89,7 +89,7 @@ class PostgresCorpusReader:
     async def list_artifacts(self, tenant: str, corpus: str, after: str = "", limit: int = 1000) -> list[Artifact]:
         """Artifacts by path, of those after `after`; the last path asks for the next page."""
         query = (
-            select(artifacts)
+            select(*(column for column in artifacts.c if column is not artifacts.c.content))
             .where(artifacts.c.tenant == tenant, artifacts.c.corpus == corpus, artifacts.c.path > after)
             .order_by(artifacts.c.path)
             .limit(limit)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import timedelta
 
-from sqlalchemy import and_, delete, exists, func, literal, or_, select, update
+from sqlalchemy import case, delete, exists, func, literal, or_, select, text, true, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.chunking import DEFAULT_CHUNKING
 from activities.ingest import Begun
 from activities.ingest_batch import Action, CutFile, StagedFile
-from activities.spans import EmbedderId, artifact_id
+from activities.spans import EmbedderId
 from activities.stores.corpus_outbox import LIVE, PostgresCorpusOutbox, note_indexed
+from activities.stores.corpus_rows import held_spans, prune_artifacts, replace_artifacts
 from activities.stores.corpus_tables import artifacts, corpora, corpus_versions, spans, uploads
 from activities.stores.corpus_tables import is_corpus as _is
 from activities.stores.tables import tenants
@@ -100,18 +102,31 @@ class PostgresCorpusStore(PostgresCorpusOutbox):
     async def staged(
         self, tenant: str, corpus: str, upload_id: str, version: int, after: int, limit: int
     ) -> list[StagedFile]:
+        # Lateral and limited, so that an artifact is looked up by its path. A join that is planned while the tables
+        # fill and have no statistics reads all of the corpus for each file.
+        known = (
+            select(artifacts.c.content_hash, artifacts.c.created_in, artifacts.c.changed_in)
+            .where(_is(artifacts, tenant, corpus), artifacts.c.path == uploads.c.path)
+            .limit(1)
+            .lateral("known")
+        )
         query = (
-            select(uploads, artifacts.c.content_hash.label("known"), artifacts.c.created_in, artifacts.c.changed_in)
-            .select_from(uploads)
-            .outerjoin(
-                artifacts,
-                and_(_is(artifacts, tenant, corpus), artifacts.c.path == uploads.c.path),
+            select(
+                uploads.c.sequence,
+                uploads.c.path,
+                uploads.c.content_hash,
+                case((known.c.content_hash == uploads.c.content_hash, ""), else_=uploads.c.content).label("content"),
+                known.c.content_hash.label("known"),
+                known.c.created_in,
+                known.c.changed_in,
             )
+            .select_from(uploads)
+            .outerjoin(known, true())
             .where(_is(uploads, tenant, corpus), uploads.c.upload_id == upload_id, uploads.c.sequence > after)
             .order_by(uploads.c.sequence)
             .limit(limit)
         )
-        async with self._engine.connect() as connection:
+        async with self._growing() as connection:
             return [
                 StagedFile(
                     sequence=row.sequence,
@@ -125,19 +140,25 @@ class PostgresCorpusStore(PostgresCorpusOutbox):
             ]
 
     async def held(self, tenant: str, corpus: str, span_ids: Sequence[str]) -> set[str]:
-        query = select(spans.c.span_id).where(_is(spans, tenant, corpus), spans.c.span_id.in_(span_ids), LIVE)
-        async with self._engine.connect() as connection:
+        query = held_spans(tenant, corpus, span_ids)
+        async with self._growing() as connection:
             return {str(span_id) for span_id in (await connection.execute(query)).scalars()}
 
-    async def commit(self, tenant: str, corpus: str, version: int, cut: CutFile) -> None:
-        async with self._engine.begin() as connection:
-            await _replace(connection, tenant, corpus, version, cut)
+    async def commit(self, tenant: str, corpus: str, version: int, cuts: Sequence[CutFile]) -> None:
+        async with self._growing() as connection:
+            await replace_artifacts(connection, tenant, corpus, version, cuts)
+
+    async def analyze(self) -> None:
+        # Else plans are made for the tables as they were, until autovacuum looks at them, up to a minute later.
+        async with self._autocommit.connect() as connection:
+            for table in (uploads, artifacts, spans):
+                await connection.execute(text(f"ANALYZE {table.name}"))
 
     async def publish(
         self, tenant: str, corpus: str, version: int, upload_id: str, *, prune: bool = False
     ) -> tuple[int, int]:
         async with self._engine.begin() as connection:
-            pruned = await _prune(connection, tenant, corpus, version, upload_id) if prune else 0
+            pruned = await prune_artifacts(connection, tenant, corpus, version, upload_id) if prune else 0
             changed = exists().where(_is(artifacts, tenant, corpus), artifacts.c.changed_in == version)
             live = select(func.count()).where(_is(spans, tenant, corpus), LIVE).scalar_subquery()
             held = select(func.count()).where(_is(artifacts, tenant, corpus)).scalar_subquery()
@@ -157,10 +178,10 @@ class PostgresCorpusStore(PostgresCorpusOutbox):
             await connection.execute(
                 insert(corpus_versions)
                 .from_select(
-                    ["tenant", "corpus", "version", "artifacts_removed"],
-                    select(corpora.c.tenant, corpora.c.corpus, corpora.c.version, literal(pruned)).where(
-                        _is(corpora, tenant, corpus), corpora.c.version > 0
-                    ),
+                    ["tenant", "corpus", "version", "artifacts_removed", "span_count"],
+                    select(
+                        corpora.c.tenant, corpora.c.corpus, corpora.c.version, literal(pruned), corpora.c.span_count
+                    ).where(_is(corpora, tenant, corpus), corpora.c.version > 0),
                 )
                 .on_conflict_do_nothing()
             )
@@ -178,72 +199,15 @@ class PostgresCorpusStore(PostgresCorpusOutbox):
             # Read back, since the attempt before this one may have pruned.
             return int(now), int((await connection.execute(made)).scalar_one_or_none() or 0)
 
-
-async def _prune(connection: AsyncConnection, tenant: str, corpus: str, version: int, upload_id: str) -> int:
-    """Remove, as of `version`, the artifacts whose paths the upload does not name; how many. Not once it is published:
-    the upload is gone by then, and would name none.
-    """
-    named = select(uploads.c.path).where(_is(uploads, tenant, corpus), uploads.c.upload_id == upload_id)
-    unpublished = exists().where(_is(corpora, tenant, corpus), corpora.c.version == version - 1)
-    gone = await connection.execute(
-        delete(artifacts)
-        .where(_is(artifacts, tenant, corpus), artifacts.c.path.not_in(named), unpublished, exists(named))
-        .returning(artifacts.c.path)
-    )
-    paths = list(gone.scalars())
-    await connection.execute(
-        update(spans).where(_is(spans, tenant, corpus), LIVE, spans.c.path.in_(paths)).values(removed_in=version)
-    )
-    return len(paths)
+    @asynccontextmanager
+    async def _growing(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction, planned for tables as large as they are now: ingest fills them between two of its calls."""
+        async with self._engine.begin() as connection:
+            await connection.execute(text("SET LOCAL plan_cache_mode = force_custom_plan"))
+            yield connection
 
 
 def _action(known: str | None, now: str, created_in: int | None, changed_in: int | None, version: int) -> Action:
     if known is None or created_in == version:
         return "create"
     return "skip" if known == now and changed_in != version else "update"
-
-
-async def _replace(connection: AsyncConnection, tenant: str, corpus: str, version: int, cut: CutFile) -> None:
-    """Make `cut` the content of its path as of `version`; spans that stay keep their rows."""
-    file = cut.file
-    key = {"tenant": tenant, "corpus": corpus}
-    values = {
-        "content": file.content,
-        "content_hash": file.content_hash,
-        "size_bytes": len(file.content.encode()),
-        "span_count": len(cut.spans),
-        "changed_in": version,
-    }
-    await connection.execute(
-        insert(artifacts)
-        .values(**key, path=file.path, artifact_id=artifact_id(tenant, corpus, file.path), created_in=version, **values)
-        .on_conflict_do_update(index_elements=["tenant", "corpus", "path"], set_=values)
-    )
-    ids = [span.span_id for span in cut.spans]
-    of_file = and_(_is(spans, tenant, corpus), spans.c.path == file.path)
-    await connection.execute(update(spans).where(of_file, LIVE, spans.c.span_id.not_in(ids)).values(removed_in=version))
-    # An ingest that was given up may have removed in this version what is back now.
-    await connection.execute(
-        update(spans).where(of_file, spans.c.removed_in == version, spans.c.span_id.in_(ids)).values(removed_in=None)
-    )
-    kept = await connection.execute(select(spans.c.span_id).where(of_file, LIVE))
-    held = {str(span_id) for span_id in kept.scalars()}
-    fresh = [
-        {
-            **key,
-            "span_id": span.span_id,
-            "added_in": version,
-            "artifact_id": span.artifact_id,
-            "path": span.path,
-            "start_line": span.start_line,
-            "end_line": span.end_line,
-            "text": span.text,
-            "token_count": span.token_count,
-            "vector": span.vector,
-            "terms": span.terms,
-        }
-        for span in cut.spans
-        if span.span_id not in held
-    ]
-    if fresh:
-        await connection.execute(insert(spans), fresh)

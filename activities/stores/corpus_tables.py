@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Boolean,
     Column,
@@ -19,7 +23,9 @@ from sqlalchemy import (
     Text,
     Uuid,
     and_,
+    any_,
     func,
+    literal,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSON, TSVECTOR
@@ -60,6 +66,7 @@ corpus_versions = Table(
     Column("version", BigInteger, primary_key=True, autoincrement=False),
     Column("published_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("artifacts_removed", Integer, nullable=False, server_default=text("0"), comment="by an ingest that prunes"),
+    Column("span_count", Integer, nullable=False),
     Column("index_name", Text, comment="of the version alone, once it is not the newest any more"),
     Column("indexed_at", DateTime(timezone=True)),
     _of_corpus(),
@@ -123,3 +130,8 @@ uploads = Table(
 def is_corpus(table: FromClause, tenant: str, corpus: str) -> ColumnElement[bool]:
     """Whether a row of `table` belongs to the corpus."""
     return and_(table.c.tenant == tenant, table.c.corpus == corpus)
+
+
+def among(column: ColumnElement[Any], values: Sequence[str]) -> ColumnElement[bool]:
+    """Whether the column is one of `values`, which are one parameter however many they are."""
+    return column == any_(literal(list(values), ARRAY(column.type)))

@@ -20,7 +20,7 @@ class PostgresCorpusVersions(PostgresCorpusReader):
     async def versions(self, tenant: str, corpus: str) -> list[KeptVersion]:
         kept = corpus_versions.c
         query = (
-            select(kept.version, kept.published_at, kept.index_name)
+            select(kept.version, kept.published_at, kept.index_name, kept.span_count)
             .where(kept.tenant == tenant, kept.corpus == corpus)
             .order_by(kept.version)
         )

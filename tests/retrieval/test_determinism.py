@@ -6,11 +6,15 @@ import asyncio
 import json
 import os
 import sys
+from collections.abc import Sequence
+from datetime import timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from activities.compiler import WorkingSetCompiler
 from activities.ingest_folder import reindex
+from activities.ports import Embedder
 from perdure.working_set import CompilerConfig, WorkingSet
 from tests.retrieval.conftest import DOCUMENTS, Corpora, write
 from workers.stack.stack import Stack
@@ -19,6 +23,18 @@ QUERIES = ["does ownership need a garbage collector?", "stop a worker", "100%", 
 REPEATS = 60
 MANY = {f"{n % 5}/{n}.md": f"A part that speaks of subject {n % 3}.\n" for n in range(72)}
 """Documents of which more are equally good than the index is asked for at first."""
+TEN_THOUSAND = 10_000
+IN_FLIGHT = 4
+PATIENT = timedelta(seconds=15)
+CONFIGS = [
+    CompilerConfig(retrieval_timeout=PATIENT),
+    CompilerConfig(retrieval_timeout=PATIENT, semantic_k=7, lexical_k=5, token_budget=150, mmr_lambda=0.3),
+    CompilerConfig(retrieval_timeout=PATIENT, semantic_k=13, lexical_k=3, enable_mmr=False, order="relevance"),
+    CompilerConfig(
+        retrieval_timeout=PATIENT, semantic_k=10, semantic_weight=0.2, lexical_weight=0.8, tokenizer="o200k_base"
+    ),
+]
+"""Limits that fall among equally good spans, of each leg and of the text."""
 
 
 def seen(found: WorkingSet) -> tuple[object, ...]:
@@ -77,3 +93,59 @@ async def test_the_text_is_the_same_while_another_corpus_is_imported(corpora: Co
     report = await importing
     assert (report.phase, report.created) == ("done", len(MANY))
     assert rounds > 3
+
+
+class Remembering:
+    """The embedder, which embeds a text once."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self.id, self.limit, self.sizes = embedder.id, embedder.limit, embedder.sizes
+        self._embedder = embedder
+        self._vectors: dict[str, bytes] = {}
+
+    async def embed(self, texts: Sequence[str]) -> list[bytes]:
+        for text in texts:
+            if text not in self._vectors:
+                (self._vectors[text],) = await self._embedder.embed([text])
+        return [self._vectors[text] for text in texts]
+
+
+async def test_ten_thousand_compilations_on_real_servers_give_each_case_one_text(
+    corpora: Corpora, tmp_path: Path
+) -> None:
+    await corpora.ingest(write(tmp_path / "docs", DOCUMENTS | MANY))
+    embedder = Remembering(corpora.embedder)
+    compilers = [
+        WorkingSetCompiler(corpora.store, corpora.index, embedder),
+        WorkingSetCompiler(corpora.store, corpora.index, embedder, cached_spans=0),  # reads them every time
+    ]
+    cases = list(product(QUERIES, CONFIGS, compilers))
+    wanted: dict[tuple[str, str], tuple[object, ...]] = {}
+    numbers = iter(range(TEN_THOUSAND))
+    beside_the_import = 0
+
+    async def compile_some() -> None:
+        nonlocal beside_the_import
+        for number in numbers:
+            query, config, compiler = cases[number % len(cases)]
+            found = await compiler.compile(tenant=corpora.tenant, corpus="docs", query=query, config=config)
+            assert seen(found) == wanted.setdefault((query, config.model_dump_json()), seen(found)), number
+            beside_the_import += not importing.done()
+
+    importing = asyncio.create_task(import_another(corpora, tmp_path / "other"))
+    await asyncio.gather(*(compile_some() for _ in range(IN_FLIGHT)))
+    await importing
+    assert len(wanted) == len(QUERIES) * len(CONFIGS)
+    assert len({text for text, *_ in wanted.values()}) > len(QUERIES) * (len(CONFIGS) - 1)
+    assert next(numbers, None) is None
+    assert len(cases) < beside_the_import < TEN_THOUSAND
+
+
+async def import_another(corpora: Corpora, folder: Path) -> None:
+    """Bring in documents that say much the same, then take half of them out again."""
+    other = {path: content.replace("subject", "ownership") for path, content in MANY.items()}
+    first = await corpora.ingest(write(folder, other), "other")
+    for path in list(other)[::2]:
+        (folder / path).unlink()
+    second = await corpora.ingest(folder, "other", prune=True)
+    assert (first.created, second.removed, second.phase) == (len(other), len(other) // 2, "done")

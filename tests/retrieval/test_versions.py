@@ -26,6 +26,7 @@ from workflows.ingest import IngestCorpus
 
 PATIENT = timedelta(seconds=15)
 QUESTION = "what fruit is in the basket?"
+FIRST = "0" * 32
 
 
 def as_of(version: int, **fields: object) -> CompilerConfig:
@@ -75,6 +76,22 @@ async def test_what_is_removed_takes_no_place_among_the_newest(corpora: Corpora,
     assert (found.text, found.context_hash) == (wanted.text, wanted.context_hash)
     assert len(found.citations) >= 3
     assert "of it" in (await corpora.compile(QUESTION, config=as_of(1))).text
+
+
+async def test_each_version_knows_how_many_spans_it_has(corpora: Corpora, folder: Path) -> None:
+    await corpora.ingest(folder)
+    await corpora.ingest(write(folder, {f"fruit/{n}.txt": f"Fruit is in the basket, {n} of it.\n" for n in range(9)}))
+    await corpora.ingest(folder)  # changes nothing
+    (folder / "fruit.txt").unlink()
+    await corpora.ingest(folder, prune=True)
+    versions = await corpora.store.versions(corpora.tenant, "docs")
+    told = {item.version: item.span_count for item in versions}
+    seen = {
+        item.version: await corpora.store.visible(corpora.tenant, "docs", item.version, FIRST, 99) for item in versions
+    }
+    assert told == {version: len(spans) for version, spans in seen.items()}
+    assert told[2] - told[1] == 9
+    assert told[2] - told[3] == 1
 
 
 async def test_a_version_that_nobody_made_is_refused_and_the_newest_needs_no_index_of_its_own(

@@ -77,7 +77,7 @@ class Corpora:
         return [Hit(SPAN.span_id, 1.0)]
 
     async def versions(self, tenant: str, corpus: str) -> list[KeptVersion]:
-        return [KeptVersion(STATE.version, datetime(2026, 1, 1, tzinfo=UTC), None)]
+        return [KeptVersion(STATE.version, datetime(2026, 1, 1, tzinfo=UTC), None, STATE.span_count)]
 
     async def visible(self, tenant: str, corpus: str, version: int, after: str, limit: int) -> list[Span]:
         return [SPAN] if after < SPAN.span_id else []

@@ -1,0 +1,143 @@
+"""The rows of artifacts and of their spans, as of a version that is being made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Select,
+    TableValuedAlias,
+    delete,
+    exists,
+    func,
+    literal,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.ingest_batch import CutFile
+from activities.spans import artifact_id
+from activities.stores.corpus_outbox import LIVE
+from activities.stores.corpus_tables import among, artifacts, corpora, spans, uploads
+from activities.stores.corpus_tables import is_corpus as _is
+
+
+def held_spans(tenant: str, corpus: str, span_ids: Sequence[str]) -> Select[*tuple[Any, ...]]:
+    """Those of `span_ids` that the corpus has and that are not removed."""
+    wanted = _rows(span_ids, spans.c.span_id)
+    # `LIVE` is asked outside: inside it would let another index be read, of all that is live.
+    found = (
+        select(spans.c.span_id, spans.c.removed_in)
+        .where(_is(spans, tenant, corpus), spans.c.span_id == wanted.c.value)
+        .offset(0)
+        .lateral("found")
+    )
+    return select(found.c.span_id).select_from(wanted).join(found, true()).where(found.c.removed_in.is_(None))
+
+
+def _spans_of(tenant: str, corpus: str, paths: Sequence[str]) -> Select[*tuple[Any, ...]]:
+    """The ids of spans of the paths that are not removed."""
+    wanted = _rows(paths, spans.c.path)
+    found = (
+        select(spans.c.span_id)
+        .where(_is(spans, tenant, corpus), spans.c.path == wanted.c.value, LIVE)
+        .offset(0)
+        .lateral("found")
+    )
+    return select(found.c.span_id).select_from(wanted).join(found, true())
+
+
+def _rows(values: Sequence[str], column: ColumnElement[Any]) -> TableValuedAlias:
+    """`values` as a table, to each row of which a lateral query answers; that query's offset keeps it from being joined
+    otherwise. Planned while tables fill and have no statistics, a join reads all of the corpus.
+    """
+    return func.unnest(literal(list(values), ARRAY(column.type))).table_valued("value").render_derived(name="wanted")
+
+
+async def replace_artifacts(
+    connection: AsyncConnection, tenant: str, corpus: str, version: int, cuts: Sequence[CutFile]
+) -> None:
+    """Make `cuts` the content of their paths as of `version`; spans that stay keep their rows."""
+    key = {"tenant": tenant, "corpus": corpus}
+    upsert = insert(artifacts)
+    changing = ("content", "content_hash", "size_bytes", "span_count", "changed_in")
+    await connection.execute(
+        upsert.on_conflict_do_update(
+            index_elements=["tenant", "corpus", "path"],
+            set_={name: upsert.excluded[name] for name in changing},
+        ),
+        [
+            {
+                **key,
+                "path": cut.file.path,
+                "artifact_id": artifact_id(tenant, corpus, cut.file.path),
+                "content": cut.file.content,
+                "content_hash": cut.file.content_hash,
+                "size_bytes": len(cut.file.content.encode()),
+                "span_count": len(cut.spans),
+                "created_in": version,
+                "changed_in": version,
+            }
+            for cut in cuts
+        ],
+    )
+    ids = [span.span_id for cut in cuts for span in cut.spans]
+    # An ingest that was given up may have removed in this version what is back now.
+    await connection.execute(
+        update(spans)
+        .where(_is(spans, tenant, corpus), spans.c.removed_in == version, among(spans.c.span_id, ids))
+        .values(removed_in=None)
+    )
+    of_files = _spans_of(tenant, corpus, [cut.file.path for cut in cuts])
+    held = {str(span_id) for span_id in (await connection.execute(of_files)).scalars()}
+    if gone := held.difference(ids):
+        await connection.execute(
+            update(spans)
+            .where(_is(spans, tenant, corpus), LIVE, among(spans.c.span_id, list(gone)))
+            .values(removed_in=version)
+        )
+    fresh = [
+        {
+            **key,
+            "span_id": span.span_id,
+            "added_in": version,
+            "artifact_id": span.artifact_id,
+            "path": span.path,
+            "start_line": span.start_line,
+            "end_line": span.end_line,
+            "text": span.text,
+            "token_count": span.token_count,
+            "vector": span.vector,
+            "terms": span.terms,
+        }
+        for cut in cuts
+        for span in cut.spans
+        if span.span_id not in held
+    ]
+    if fresh:
+        await connection.execute(insert(spans), fresh)
+
+
+async def prune_artifacts(connection: AsyncConnection, tenant: str, corpus: str, version: int, upload_id: str) -> int:
+    """Remove, as of `version`, the artifacts whose paths the upload does not name; how many. Not once it is published:
+    the upload is gone by then, and would name none.
+    """
+    named = exists().where(_is(uploads, tenant, corpus), uploads.c.upload_id == upload_id)
+    unpublished = exists().where(_is(corpora, tenant, corpus), corpora.c.version == version - 1)
+    gone = await connection.execute(
+        delete(artifacts).where(
+            _is(artifacts, tenant, corpus), ~named.where(uploads.c.path == artifacts.c.path), unpublished, named
+        )
+    )
+    if gone.rowcount:
+        stays = exists().where(_is(artifacts, tenant, corpus), artifacts.c.path == spans.c.path)
+        await connection.execute(
+            update(spans).where(_is(spans, tenant, corpus), LIVE, ~stays).values(removed_in=version)
+        )
+    return gone.rowcount
