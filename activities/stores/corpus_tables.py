@@ -66,7 +66,7 @@ corpus_versions = Table(
     Column("version", BigInteger, primary_key=True, autoincrement=False),
     Column("published_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("artifacts_removed", Integer, nullable=False, server_default=text("0"), comment="by an ingest that prunes"),
-    Column("span_count", Integer, nullable=False),
+    Column("span_count", Integer, nullable=False, server_default=text("0")),
     Column("index_name", Text, comment="of the version alone, once it is not the newest any more"),
     Column("indexed_at", DateTime(timezone=True)),
     _of_corpus(),

@@ -10,13 +10,13 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("corpus_versions", sa.Column("span_count", sa.Integer(), nullable=True))
+    # The default is for workers of the program before this one: what they publish is then searched exactly.
+    op.add_column("corpus_versions", sa.Column("span_count", sa.Integer(), server_default=sa.text("0"), nullable=False))
     op.execute(
         "UPDATE corpus_versions v SET span_count = (SELECT count(*) FROM spans s "
         "WHERE s.tenant = v.tenant AND s.corpus = v.corpus AND s.added_in <= v.version "
         "AND (s.removed_in IS NULL OR s.removed_in > v.version))"
     )
-    op.alter_column("corpus_versions", "span_count", nullable=False)
 
 
 def downgrade() -> None:
