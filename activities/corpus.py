@@ -41,7 +41,10 @@ STEP_SPANS = 256
 RETENTION = timedelta(days=7)
 """How long a version can be read after the next one is published, where the settings say nothing else."""
 _FILES_AT_ONCE = 64
-_TOGETHER_CHARACTERS = 128 * 1024
+_AT_ONCE_CHARACTERS = 128 * 1024
+"""Of files that are ingested side by side: about what a step makes, so that no core waits at each file's end."""
+_TOGETHER_CHARACTERS = 16 * 1024
+"""Of files that share requests to the embedder and a transaction, which cost more than a small file does."""
 _INDEX_AT_ONCE = 256
 _FIRST = str(UUID(int=0))
 
@@ -100,8 +103,9 @@ class CorpusActivities:
                 upload.tenant, upload.corpus, upload.upload_id, step.version, after, _FILES_AT_ONCE
             )
             done = not files
-            for group in _groups(files):
-                made += await self._ingest(step, [file for file in group if not file.stored])
+            for group in _runs(files, _AT_ONCE_CHARACTERS):
+                lots = _runs([file for file in group if not file.stored], _TOGETHER_CHARACTERS)
+                made += sum(await asyncio.gather(*(self._ingest(step, lot) for lot in lots)))
                 for file in group:
                     counts[file.action] += 1
                 after = group[-1].sequence
@@ -198,10 +202,8 @@ class CorpusActivities:
                 await self._index.drop(index)
 
     async def _ingest(self, step: Step, files: Sequence[StagedFile]) -> int:
-        """Cut, embed and store files, small ones in one request and one transaction; how many spans were made."""
+        """Cut, embed and store files in one transaction; how many spans were made."""
         activity.heartbeat()
-        if not files:
-            return 0
         upload, size = step.upload, self._texts_at_once
         cuts, texts = await asyncio.to_thread(_cut, step, files, self._embedder)
         held = await self._store.held(upload.tenant, upload.corpus, list(texts))
@@ -253,11 +255,11 @@ def _span(upload: Upload, path: str, piece: Piece) -> Span:
     )
 
 
-def _groups(files: Sequence[StagedFile]) -> Iterator[Sequence[StagedFile]]:
-    """Runs of files that are embedded together: about what a step makes, so that no core waits at each file's end."""
+def _runs(files: Sequence[StagedFile], characters: int) -> Iterator[Sequence[StagedFile]]:
+    """The files in runs that end where `characters` are reached."""
     first, size = 0, 0
     for index, file in enumerate(files):
-        size += 0 if file.stored else len(file.content)
-        if size >= _TOGETHER_CHARACTERS or index == len(files) - 1:
+        size += len(file.content)
+        if size >= characters or index == len(files) - 1:
             yield files[first : index + 1]
             first, size = index + 1, 0
