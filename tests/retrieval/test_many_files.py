@@ -22,8 +22,7 @@ from perdure.working_set import CompilerConfig
 from tests.retrieval.conftest import Corpora, corpora_with, write
 from workers.stack.stack import Stack
 
-FILES = 30_000
-"""Enough for each vector to be searched along the graph; 50,000 pass, too, and take two to three minutes."""
+FILES = 50_000
 GONE = 1000
 ODD = {
     "00/windows.txt": "The quince is on Windows.\r\nSo is the medlar.\r\n",
