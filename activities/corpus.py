@@ -1,13 +1,11 @@
-"""The activities of ingest: cut, embed, store, index, publish. Each may be repeated."""
+"""The activities of ingest: cut, embed, store, publish. Each may be repeated."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from itertools import chain
-from uuid import UUID
 
 from temporalio import activity
 
@@ -17,68 +15,48 @@ from activities.cut import Piece, cut
 from activities.ingest import (
     BEGIN,
     FILES,
-    INDEX,
     PUBLISH,
-    REBUILD,
-    TIDY,
     Begun,
     Publish,
     Published,
-    Rebuilt,
     Step,
     Stepped,
-    Target,
     Upload,
 )
 from activities.ingest_batch import CutFile, StagedFile
-from activities.ports import CorpusStore, Embedder, SpanIndex
-from activities.spans import SETTLED_FOR, EmbedderRefused, Span, artifact_id, span_id
+from activities.ports import CorpusStore, Embedder
+from activities.spans import EmbedderRefused, Span, artifact_id, span_id
 from perdure.errors import PerdureError, Unavailable
 from perdure.wire import refusal
 
 STEP_SPANS = 256
 """Spans after which a step ends: some seconds of embedding, so that progress is seen and little is done again."""
-RETENTION = timedelta(days=7)
-"""How long a version can be read after the next one is published, where the settings say nothing else."""
 _FILES_AT_ONCE = 64
 _AT_ONCE_CHARACTERS = 128 * 1024
 """Of files that are ingested side by side: about what a step makes, so that no core waits at each file's end."""
 _TOGETHER_CHARACTERS = 16 * 1024
 """Of files that share requests to the embedder and a transaction, which cost more than a small file does."""
-_INDEX_AT_ONCE = 256
-_FIRST = str(UUID(int=0))
 
 
 class CorpusActivities:
-    """Ingest's way to Postgres, to the embedder and to the span index; none as index makes corpora without one."""
+    """Ingest's way to Postgres and to the embedder."""
 
     def __init__(
         self,
         store: CorpusStore,
-        index: SpanIndex | None,
         embedder: Embedder,
         *,
         embed_at_once: int = 2,
-        retention: timedelta = RETENTION,
         texts_at_once: int = 8,
     ) -> None:
         self._store = store
-        self._index = index
         self._embedder = embedder
-        self._retention = retention
         self._embedding = asyncio.Semaphore(embed_at_once)
         self._texts_at_once = texts_at_once
 
     def all(self) -> list[Callable[..., Awaitable[object]]]:
         """What a worker registers."""
-        return [
-            self.begin_ingest,
-            self.ingest_files,
-            self.index_spans,
-            self.publish_version,
-            self.tidy_index,
-            self.rebuild_index,
-        ]
+        return [self.begin_ingest, self.ingest_files, self.publish_version]
 
     @activity.defn(name=BEGIN)
     async def begin_ingest(self, upload: Upload) -> Begun:
@@ -123,22 +101,6 @@ class CorpusActivities:
             spans=made,
         )
 
-    @activity.defn(name=INDEX)
-    async def index_spans(self, target: Target) -> bool:
-        """Bring the index up to what is stored; whether there is an index at all."""
-        if self._index is None:
-            return False
-        tenant, corpus = target.tenant, target.corpus
-        index = await self._store.index_name(tenant, corpus, target.fresh)
-        await self._index.prepare(index)
-        while spans := await self._store.unindexed(tenant, corpus, _INDEX_AT_ONCE):
-            await self._let_readers_finish(tenant, corpus)
-            activity.heartbeat()
-            await self._index.put(index, spans)
-            await self._store.mark_indexed(tenant, corpus, [span.span_id for span in spans])
-        await self._store.note_indexed(tenant, corpus)
-        return True
-
     @activity.defn(name=PUBLISH)
     async def publish_version(self, publish: Publish) -> Published:
         """Let readers see what was stored, whole."""
@@ -147,59 +109,6 @@ class CorpusActivities:
             upload.tenant, upload.corpus, publish.version, upload.upload_id, prune=publish.prune
         )
         return Published(version=version, removed=removed)
-
-    @activity.defn(name=TIDY)
-    async def tidy_index(self, target: Target) -> None:
-        """Take what the newest version lacks out of its index, and out of Postgres what no version has that is kept."""
-        tenant, corpus = target.tenant, target.corpus
-        if self._index is not None:
-            index = await self._store.index_name(tenant, corpus, target.fresh)
-            while span_ids := await self._store.removed(tenant, corpus, _INDEX_AT_ONCE):
-                await self._let_readers_finish(tenant, corpus)
-                activity.heartbeat()
-                await self._index.remove(index, span_ids)
-                await self._store.mark_removed(tenant, corpus, span_ids)
-        await self._store.settle(tenant, corpus)
-        oldest = await self._store.oldest_kept(tenant, corpus, self._retention)
-        await self._drop_indexes(tenant, corpus, oldest)
-        await self._store.purge(tenant, corpus, oldest)
-
-    @activity.defn(name=REBUILD)
-    async def rebuild_index(self, target: Target) -> Rebuilt:
-        """Make the index anew beside the old one, which serves until the switch."""
-        tenant, corpus = target.tenant, target.corpus
-        if self._index is None:
-            raise ValueError("no span index is configured")
-        try:
-            old = await self._store.index_name(tenant, corpus, target.fresh)
-        except PerdureError as error:
-            raise refusal(error) from None
-        details = activity.info().heartbeat_details
-        after, put = (str(details[0]), int(details[1])) if details else (_FIRST, 0)
-        await self._index.prepare(target.fresh)
-        while spans := await self._store.live(tenant, corpus, after, _INDEX_AT_ONCE):
-            await self._index.put(target.fresh, spans)
-            after, put = spans[-1].span_id, put + len(spans)
-            activity.heartbeat(after, put)
-        await self._drop_indexes(tenant, corpus, None)  # made anew, too, when they are asked for
-        version = await self._store.switch_index(tenant, corpus, target.fresh)
-        await self._store.settle(tenant, corpus)
-        if old != target.fresh:
-            await self._index.drop(old)
-        return Rebuilt(version=version, spans=put)
-
-    async def _let_readers_finish(self, tenant: str, corpus: str) -> None:
-        """Wait until none is left that saw a settled index and still counts on it."""
-        said = await self._store.unsettle(tenant, corpus)
-        if said is not None and said < SETTLED_FOR:
-            await asyncio.sleep((SETTLED_FOR - said).total_seconds())
-
-    async def _drop_indexes(self, tenant: str, corpus: str, before: int | None) -> None:
-        """Drop the indexes that versions before `before` have of their own."""
-        if self._index is not None:
-            for index in await self._store.version_indexes(tenant, corpus, before):
-                activity.heartbeat()
-                await self._index.drop(index)
 
     async def _ingest(self, step: Step, files: Sequence[StagedFile]) -> int:
         """Cut, embed and store files in one transaction; how many spans were made."""

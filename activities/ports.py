@@ -209,7 +209,7 @@ class CorpusStore(CorpusVersions, Protocol):
         ...
 
     async def analyze(self) -> None:
-        """All files are stored: what follows may take time by how many they are, and no more."""
+        """Note how much is stored now, so that what comes after is planned for that."""
         ...
 
     async def publish(

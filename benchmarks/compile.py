@@ -20,6 +20,7 @@ from activities.chunking import DEFAULT_CHUNKING
 from activities.compiler import WorkingSetCompiler
 from activities.corpus import CorpusActivities
 from activities.corpus_files import read_folder
+from activities.corpus_index import IndexActivities
 from activities.cut import cut
 from activities.embedder import MiniLm
 from activities.ingest import Publish, Step, Target, Upload
@@ -172,7 +173,7 @@ async def _fill(store: PostgresCorpusStore, index: WeaviateIndex, embedder: Lots
             break
     else:
         raise RuntimeError(f"the packages have {held} spans only")
-    environment, activities = ActivityEnvironment(), CorpusActivities(store, index, embedder)
+    environment, activities = ActivityEnvironment(), CorpusActivities(store, embedder)
     upload = Upload(tenant=DEFAULT_TENANT, corpus=corpus, upload_id="lots")
     await store.stage(DEFAULT_TENANT, corpus, upload.upload_id, 0, files)
     begun = await environment.run(activities.begin_ingest, upload)
@@ -180,7 +181,7 @@ async def _fill(store: PostgresCorpusStore, index: WeaviateIndex, embedder: Lots
     while not (stepped := await environment.run(activities.ingest_files, step)).done:
         step = step.model_copy(update={"after": stepped.after})
     target = Target(tenant=DEFAULT_TENANT, corpus=corpus, fresh=corpus)
-    await environment.run(activities.index_spans, target)
+    await environment.run(IndexActivities(store, index).index_spans, target)
     await environment.run(activities.publish_version, Publish(upload=upload, version=begun.version))
 
 

@@ -17,6 +17,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.corpus import CorpusActivities
+from activities.corpus_index import IndexActivities
 from activities.purge import PurgeActivities
 from activities.recompile import RecompileActivities
 from activities.session import SessionActivities
@@ -57,13 +58,8 @@ async def running_worker(settings: Settings, client: Client) -> AsyncIterator[Wo
             workflows=[SessionWorkflow, PurgeSession, IngestCorpus, RecompileSession],
             activities=[
                 *sessions.all(),
-                *CorpusActivities(
-                    corpora,
-                    index,
-                    embedder,
-                    texts_at_once=texts_at_once(settings),
-                    retention=settings.corpus_retention,
-                ).all(),
+                *CorpusActivities(corpora, embedder, texts_at_once=texts_at_once(settings)).all(),
+                *IndexActivities(corpora, index, retention=settings.corpus_retention).all(),
                 *RecompileActivities(reader, compiler).all(),
                 PurgeActivities(client).purge_runs,
             ],

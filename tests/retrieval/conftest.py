@@ -14,6 +14,7 @@ from temporalio.worker import Worker
 
 from activities.compiler import WorkingSetCompiler
 from activities.corpus import CorpusActivities
+from activities.corpus_index import IndexActivities
 from activities.embedder import MiniLm
 from activities.ingest_folder import ingest_folder
 from activities.ports import Embedder
@@ -85,8 +86,8 @@ async def corpora_with(
     store = PostgresCorpusStore(engine)
     index = WeaviateIndex(stack.addresses.weaviate, stack.addresses.weaviate_grpc_port, embedder.id)
     queue = task_queue or tenant
-    activities = CorpusActivities(store, index, embedder)
-    async with Worker(client, task_queue=queue, workflows=[IngestCorpus], activities=activities.all()):
+    activities = [*CorpusActivities(store, embedder).all(), *IndexActivities(store, index).all()]
+    async with Worker(client, task_queue=queue, workflows=[IngestCorpus], activities=activities):
         compiler = WorkingSetCompiler(store, index, embedder)
         yield Corpora(client, engine, store, index, embedder, compiler, tenant, queue)
     await index.close()

@@ -14,6 +14,7 @@ from temporalio.worker import Worker
 from activities import past
 from activities.compiler import WorkingSetCompiler
 from activities.corpus import CorpusActivities
+from activities.corpus_index import IndexActivities
 from activities.ingest import Step, Target, Upload
 from activities.ingest_folder import ingest_folder, reindex
 from activities.spans import SETTLED_FOR, Span
@@ -136,8 +137,9 @@ async def test_versions_are_kept_for_their_time_and_then_cleared_away(corpora: C
 
 async def test_without_a_retention_only_the_version_before_is_kept(corpora: Corpora, folder: Path, unique: str) -> None:
     queue = f"{unique}-short"
-    activities = CorpusActivities(corpora.store, corpora.index, corpora.embedder, retention=timedelta(0))
-    async with Worker(corpora.client, task_queue=queue, workflows=[IngestCorpus], activities=activities.all()):
+    ingest = CorpusActivities(corpora.store, corpora.embedder).all()
+    index = IndexActivities(corpora.store, corpora.index, retention=timedelta(0)).all()
+    async with Worker(corpora.client, task_queue=queue, workflows=[IngestCorpus], activities=[*ingest, *index]):
         for number in range(1, 5):
             write(folder, {"fruit.txt": f"There are {number} apples in the basket.\n"})
             await ingest_folder(
@@ -224,8 +226,9 @@ async def test_nothing_is_promised_while_an_ingest_changes_the_index(
     await corpora.ingest(folder)
     assert await promised()
     slow, queue = Slow(corpora), f"{unique}-slow"
-    activities = CorpusActivities(corpora.store, slow, corpora.embedder)  # type: ignore[arg-type] # by __getattr__
-    async with Worker(corpora.client, task_queue=queue, workflows=[IngestCorpus], activities=activities.all()):
+    index = IndexActivities(corpora.store, slow).all()  # type: ignore[arg-type] # by __getattr__
+    activities = [*CorpusActivities(corpora.store, corpora.embedder).all(), *index]
+    async with Worker(corpora.client, task_queue=queue, workflows=[IngestCorpus], activities=activities):
         write(folder, {"fruit.txt": "Only plums are left in the basket.\n"})
         ingest = asyncio.create_task(
             ingest_folder(corpora.client, corpora.store, folder, corpus="docs", tenant=corpora.tenant, task_queue=queue)
@@ -262,13 +265,14 @@ async def test_what_an_ingest_has_not_published_yet_takes_no_place(corpora: Corp
     await corpora.ingest(folder)
     near = [(f"fruit/{n}.txt", f"Fruit is in the basket, {n} of it.\n") for n in range(20)]
     await corpora.store.stage(corpora.tenant, "docs", "upload", 0, near)
-    activities = CorpusActivities(corpora.store, corpora.index, corpora.embedder)
+    activities = CorpusActivities(corpora.store, corpora.embedder)
     upload, environment = Upload(tenant=corpora.tenant, corpus="docs", upload_id="upload"), ActivityEnvironment()
     begun = await environment.run(activities.begin_ingest, upload)
     step = Step(upload=upload, version=begun.version, chunking=begun.chunking, after=-1)
     while not (stepped := await environment.run(activities.ingest_files, step)).done:
         step = step.model_copy(update={"after": stepped.after})
-    await environment.run(activities.index_spans, Target(tenant=corpora.tenant, corpus="docs", fresh="unused"))
+    index = IndexActivities(corpora.store, corpora.index)
+    await environment.run(index.index_spans, Target(tenant=corpora.tenant, corpus="docs", fresh="unused"))
     found = await corpora.compile(QUESTION, config=CompilerConfig(semantic_k=3, lexical_k=1), explain=True)
     assert found.explain is not None
     assert (len(found.explain["stages"]["semantic"]), found.manifest["corpus_version"]) == (3, 1)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from activities.corpus import RETENTION
+from activities.corpus_index import RETENTION
 from perdure.errors import Unavailable
 from workers.settings import Settings, stack_lock
 from workers.stack.addresses import Addresses
