@@ -9,8 +9,8 @@ from collections.abc import Callable
 class Breaker:
     """Opens after `failures` in a row, for `cooldown` seconds; then one caller tries, and the rest stay refused.
 
-    Every `allow()` that says yes must be followed by `succeeded()` or `failed()`. `on_change` is told whenever it opens
-    (true) or closes (false); a try that fails keeps it open.
+    After an `allow()` that says yes, `succeeded()` or `failed()` tell what came of it, if that tells anything of the
+    server. `on_change` is told whenever it opens (true) or closes (false); a try that fails keeps it open.
     """
 
     def __init__(

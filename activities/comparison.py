@@ -15,7 +15,7 @@ from perdure.message import Message, text_of
 from perdure.recompile import SHOWN_SPANS, Change, SpanRef, TurnComparison
 from perdure.session import SessionConfig
 from perdure.thread_query import searched
-from perdure.working_set import Citation, CompilerConfig, WorkingSet
+from perdure.working_set import Citation, CompilerConfig, WorkingSet, with_preset
 
 _REASON_CHARACTERS = 300
 
@@ -58,7 +58,7 @@ def planned(
     fields = manifest.get("config") or session.retrieval.model_dump(mode="json")
     version = manifest.get("corpus_version") if corpus == manifest.get("corpus") else None
     try:
-        config = CompilerConfig.model_validate({**fields, "as_of": version or None, **changed})
+        config = CompilerConfig.model_validate({**fields, "as_of": version or None, **with_preset(changed)})
     except ValidationError:
         raise CannotRecompile("Its manifest holds settings that this program does not know.") from None
     if version == 0 and "as_of" not in changed:  # nothing had been published yet

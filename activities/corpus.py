@@ -77,9 +77,7 @@ class CorpusActivities:
         counts = {"create": 0, "update": 0, "skip": 0}
         made, done = 0, False
         while made < STEP_SPANS and not done:
-            files = await self._store.staged(
-                upload.tenant, upload.corpus, upload.upload_id, step.version, after, _FILES_AT_ONCE
-            )
+            files = await self._store.staged(upload.tenant, upload.corpus, upload.upload_id, after, _FILES_AT_ONCE)
             done = not files
             for group in _runs(files, _AT_ONCE_CHARACTERS):
                 lots = _runs([file for file in group if not file.stored], _TOGETHER_CHARACTERS)
@@ -91,7 +89,7 @@ class CorpusActivities:
                     break
         if done:
             activity.heartbeat()
-            await self._store.analyze()
+            await self._store.complete(upload.tenant, upload.corpus, step.version, upload.upload_id)
         return Stepped(
             after=after,
             done=done,
@@ -124,7 +122,7 @@ class CorpusActivities:
             replace(cut, spans=[replace(span, vector=vectors.get(span.span_id, b"")) for span in cut.spans])
             for cut in cuts
         ]
-        await self._store.commit(upload.tenant, upload.corpus, step.version, whole)
+        await self._store.commit(upload.tenant, upload.corpus, step.version, upload.upload_id, whole)
         return len(texts)
 
     async def _embed(self, texts: Sequence[str]) -> list[bytes]:

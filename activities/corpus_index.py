@@ -75,10 +75,12 @@ class IndexActivities:
             old = await self._store.index_name(tenant, corpus, target.fresh)
         except PerdureError as error:
             raise refusal(error) from None
+        state = await self._store.state(tenant, corpus)
+        assert state is not None
         details = activity.info().heartbeat_details
         after, put = (str(details[0]), int(details[1])) if details else (_FIRST, 0)
         await self._index.prepare(target.fresh)
-        while spans := await self._store.live(tenant, corpus, after, _AT_ONCE):
+        while spans := await self._store.visible(tenant, corpus, state.version, after, _AT_ONCE):
             await self._index.put(target.fresh, spans)
             after, put = spans[-1].span_id, put + len(spans)
             activity.heartbeat(after, put)

@@ -187,29 +187,37 @@ class CorpusStore(CorpusVersions, Protocol):
     async def begin(
         self, tenant: str, corpus: str, upload_id: str, embedder: EmbedderId, chunking: str | None
     ) -> Begun:
-        """Create the corpus if need be. Without `chunking` a corpus keeps its own, and a new one has the default.
+        """Create the corpus if need be; its next version is made of this upload and no other from now on.
+
+        Without `chunking` a corpus keeps its own, and a new one has the default.
 
         Raises:
             InvalidRequest: the corpus was made with another embedder or chunking.
         """
         ...
 
-    async def staged(
-        self, tenant: str, corpus: str, upload_id: str, version: int, after: int, limit: int
-    ) -> list[StagedFile]:
-        """The next files, of those numbered over `after`; what is stored already comes without its content."""
+    async def staged(self, tenant: str, corpus: str, upload_id: str, after: int, limit: int) -> list[StagedFile]:
+        """The next files, of those numbered over `after`; what is published already comes without its content."""
         ...
 
     async def held(self, tenant: str, corpus: str, span_ids: Sequence[str]) -> set[str]:
         """Those of `span_ids` that the corpus has already."""
         ...
 
-    async def commit(self, tenant: str, corpus: str, version: int, cuts: Sequence[CutFile]) -> None:
-        """Store the files as of `version`, which nobody sees before `publish`. Spans that are held need no vector."""
+    async def commit(self, tenant: str, corpus: str, version: int, upload_id: str, cuts: Sequence[CutFile]) -> None:
+        """Store the files as of `version`, which nobody sees before `publish`. Spans that are held need no vector.
+
+        Raises:
+            Fenced: another upload is the one that `version` is made of, or it is published.
+        """
         ...
 
-    async def analyze(self) -> None:
-        """Note how much is stored now, so that what comes after is planned for that."""
+    async def complete(self, tenant: str, corpus: str, version: int, upload_id: str) -> None:
+        """All files of the upload are stored: leave nothing in `version` of an ingest that was given up.
+
+        Raises:
+            Fenced: as `commit`.
+        """
         ...
 
     async def publish(
@@ -240,10 +248,6 @@ class CorpusStore(CorpusVersions, Protocol):
 
     async def unindexed(self, tenant: str, corpus: str, limit: int) -> list[Span]:
         """Spans that the index lacks, with their terms."""
-        ...
-
-    async def live(self, tenant: str, corpus: str, after: str, limit: int) -> list[Span]:
-        """All spans by id, of those over `after`, with their terms."""
         ...
 
     async def mark_indexed(self, tenant: str, corpus: str, span_ids: Sequence[str]) -> None:

@@ -30,6 +30,8 @@ MOST_HITS = 2000
 """Of a leg. Only when more spans than these are equally good does the index's own order decide."""
 EXACT_SPANS = 20_000
 """In a larger corpus vectors are searched approximately; an exact search takes time by the number of spans."""
+_PATIENCE_SECONDS = 0.5
+"""A server that is late for who waits less than this is not left alone for it."""
 _LEXICAL_DIGITS = 3
 _LEXICAL_TIE = 0.002
 _SEMANTIC_TIE = 0.00001
@@ -172,7 +174,8 @@ class Retrieval:
             except EmbedderFailed as error:
                 degraded = error.degraded
             except (IndexUnavailable, TimeoutError) as error:
-                self._breaker.failed()
+                if not _impatient(error, config.retrieval_timeout.total_seconds()):
+                    self._breaker.failed()
                 late = f"The span index gave no answer in {config.retrieval_timeout.total_seconds()} s."
                 degraded = Degraded("index_failed", str(error) or late)
             else:
@@ -254,13 +257,19 @@ class Retrieval:
                 async with asyncio.timeout(limit):
                     (vector,) = await self._embedder.embed([query])
         except Exception as error:  # whatever a model's runtime raises: the turn goes on without the semantic leg
-            self._embedder_breaker.failed()
+            if not _impatient(error, limit):
+                self._embedder_breaker.failed()
             late = f"The embedder gave no answer in {limit} s."
             text = late if isinstance(error, TimeoutError) else f"The embedder failed: {error}"
             raise EmbedderFailed("embedder_failed", text) from error
         self._embedder_breaker.succeeded()
         log.embedding(vector)
         return vector
+
+
+def _impatient(error: Exception, limit: float) -> bool:
+    """Whether the caller gave up so soon that others, who wait longer, cannot go by it."""
+    return isinstance(error, TimeoutError) and limit < _PATIENCE_SECONDS
 
 
 def _crowded(hits: list[Hit], held: dict[str, Span], k: int) -> bool:

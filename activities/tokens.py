@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
-_PIECE = 500_000
+_WHOLE = 500_000
 """Characters counted at once: the tokenizer refuses a million."""
+_PIECE = 50_000
+"""Characters that never have the 200,000 tokens which the tokenizer refuses, too: none has more than four."""
 _LONGEST = 128
 """Characters of the longest token, which is spaces."""
 
@@ -15,14 +18,15 @@ _LONGEST = 128
 def count(text: str, encoding: str = "cl100k_base") -> int:
     """How many tokens `text` has in `encoding`; names of special tokens count as plain text.
 
-    A text of over half a million characters is counted in pieces, which may add one token a piece.
+    A text of over half a million characters or 200,000 tokens is counted in pieces, which may add one token a piece.
 
     Raises:
         KeyError: the encoding is not known.
     """
     encoder = _encoder(encoding)
-    if len(text) <= _PIECE:
-        return len(encoder.encode_ordinary(text))
+    if len(text) <= _WHOLE:
+        with suppress(ValueError):  # too many tokens for it
+            return len(encoder.encode_ordinary(text))
     return sum(len(encoder.encode_ordinary(text[i : i + _PIECE])) for i in range(0, len(text), _PIECE))
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.spans import Span
 from activities.stores.corpus_reader import SPAN_COLUMNS, span_of
-from activities.stores.corpus_tables import corpora, corpus_versions, spans
+from activities.stores.corpus_tables import corpora, corpus_versions, spans, visible_in
 from activities.stores.corpus_tables import is_corpus as _is
 from activities.stores.corpus_versions import PostgresCorpusVersions, is_back
 from perdure.errors import CorpusNotFound
@@ -58,16 +58,6 @@ class PostgresCorpusOutbox(PostgresCorpusVersions):
         async with self._engine.connect() as connection:
             return [span_of(row) for row in await connection.execute(query)]
 
-    async def live(self, tenant: str, corpus: str, after: str, limit: int) -> list[Span]:
-        query = (
-            select(*SPAN_COLUMNS, spans.c.terms)
-            .where(_is(spans, tenant, corpus), LIVE, spans.c.span_id > after)
-            .order_by(spans.c.span_id)
-            .limit(limit)
-        )
-        async with self._engine.connect() as connection:
-            return [span_of(row) for row in await connection.execute(query)]
-
     async def mark_indexed(self, tenant: str, corpus: str, span_ids: Sequence[str]) -> None:
         async with self._engine.begin() as connection:
             await connection.execute(
@@ -82,7 +72,10 @@ class PostgresCorpusOutbox(PostgresCorpusVersions):
 
     async def switch_index(self, tenant: str, corpus: str, index: str) -> int:
         async with self._engine.begin() as connection:
-            await connection.execute(update(spans).where(_is(spans, tenant, corpus), LIVE).values(indexed=True))
+            visible = visible_in(select(corpora.c.version).where(_is(corpora, tenant, corpus)).scalar_subquery())
+            await connection.execute(
+                update(spans).where(_is(spans, tenant, corpus), spans.c.indexed != visible).values(indexed=visible)
+            )
             await connection.execute(update(corpora).where(_is(corpora, tenant, corpus)).values(index_name=index))
             await connection.execute(
                 update(corpus_versions)
@@ -118,8 +111,8 @@ def _left_over(tenant: str, corpus: str) -> list[ColumnElement[bool]]:
 
 
 async def note_indexed(connection: AsyncConnection, tenant: str, corpus: str) -> bool:
-    """Let the corpus say that its index holds its version, if the outbox is empty; whether it does."""
-    waiting = exists().where(_is(spans, tenant, corpus), LIVE, ~spans.c.indexed)
+    """Let the corpus say that its index holds its version, if nothing of it waits in the outbox; whether it does."""
+    waiting = exists().where(_is(spans, tenant, corpus), ~spans.c.indexed, visible_in(corpora.c.version))
     await connection.execute(
         update(corpora).where(_is(corpora, tenant, corpus), ~waiting).values(indexed_version=corpora.c.version)
     )

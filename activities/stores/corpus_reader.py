@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ARRAY, Numeric, Row, Uuid, and_, any_, bindparam, cast, func, or_, select
+from sqlalchemy import ARRAY, Numeric, Row, Uuid, and_, any_, bindparam, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from activities.spans import SETTLED_FOR, CorpusState, EmbedderId, Hit, Span
-from activities.stores.corpus_tables import artifacts, corpora, spans
+from activities.spans import SETTLED_FOR, CorpusState, EmbedderId, Hit, Span, artifact_id
+from activities.stores.corpus_tables import artifacts, corpora, spans, visible_in
 from perdure.corpus import Artifact, Corpus, check_names
 from perdure.errors import CorpusNotFound
 
@@ -27,8 +27,7 @@ SPAN_COLUMNS = (
 VISIBLE = and_(
     spans.c.tenant == bindparam("tenant"),
     spans.c.corpus == bindparam("corpus"),
-    spans.c.added_in <= bindparam("version"),
-    or_(spans.c.removed_in.is_(None), spans.c.removed_in > bindparam("version")),
+    visible_in(bindparam("version")),
 )
 _STATE = select(corpora).where(corpora.c.tenant == bindparam("tenant"), corpora.c.corpus == bindparam("corpus"))
 _SPANS = select(*SPAN_COLUMNS).where(VISIBLE, spans.c.span_id == any_(bindparam("ids", type_=ARRAY(Uuid()))))
@@ -97,7 +96,7 @@ class PostgresCorpusReader:
         async with self._engine.connect() as connection:
             return [
                 Artifact(
-                    artifact_id=str(row.artifact_id),
+                    artifact_id=artifact_id(tenant, corpus, row.path),
                     path=row.path,
                     content_hash=row.content_hash,
                     size_bytes=row.size_bytes,
@@ -111,10 +110,10 @@ class PostgresCorpusReader:
 
 def span_of(row: Row[*tuple[Any, ...]]) -> Span:
     """The span in a row of `SPAN_COLUMNS`, and its terms if they follow."""
-    span_id, artifact_id, path, start_line, end_line, text, token_count, vector, *terms = row
+    span_id, of_artifact, path, start_line, end_line, text, token_count, vector, *terms = row
     return Span(
         span_id=str(span_id),
-        artifact_id=str(artifact_id),
+        artifact_id=str(of_artifact),
         path=path,
         start_line=start_line,
         end_line=end_line,

@@ -22,9 +22,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.ingest_batch import CutFile
-from activities.spans import artifact_id
 from activities.stores.corpus_outbox import LIVE
-from activities.stores.corpus_tables import among, artifacts, corpora, spans, uploads
+from activities.stores.corpus_tables import among, artifacts, spans, uploads
 from activities.stores.corpus_tables import is_corpus as _is
 
 
@@ -60,33 +59,11 @@ def _rows(values: Sequence[str], column: ColumnElement[Any]) -> TableValuedAlias
     return func.unnest(literal(list(values), ARRAY(column.type))).table_valued("value").render_derived(name="wanted")
 
 
-async def replace_artifacts(
+async def replace_spans(
     connection: AsyncConnection, tenant: str, corpus: str, version: int, cuts: Sequence[CutFile]
 ) -> None:
-    """Make `cuts` the content of their paths as of `version`; spans that stay keep their rows."""
+    """Make those of `cuts` the spans of their paths as of `version`; spans that stay keep their rows."""
     key = {"tenant": tenant, "corpus": corpus}
-    upsert = insert(artifacts)
-    changing = ("content", "content_hash", "size_bytes", "span_count", "changed_in")
-    await connection.execute(
-        upsert.on_conflict_do_update(
-            index_elements=["tenant", "corpus", "path"],
-            set_={name: upsert.excluded[name] for name in changing},
-        ),
-        [
-            {
-                **key,
-                "path": cut.file.path,
-                "artifact_id": artifact_id(tenant, corpus, cut.file.path),
-                "content": cut.file.content,
-                "content_hash": cut.file.content_hash,
-                "size_bytes": len(cut.file.content.encode()),
-                "span_count": len(cut.spans),
-                "created_in": version,
-                "changed_in": version,
-            }
-            for cut in cuts
-        ],
-    )
     ids = [span.span_id for cut in cuts for span in cut.spans]
     # An ingest that was given up may have removed in this version what is back now.
     await connection.execute(
@@ -124,17 +101,69 @@ async def replace_artifacts(
         await connection.execute(insert(spans), fresh)
 
 
-async def prune_artifacts(connection: AsyncConnection, tenant: str, corpus: str, version: int, upload_id: str) -> int:
-    """Remove, as of `version`, the artifacts whose paths the upload does not name; how many. Not once it is published:
-    the upload is gone by then, and would name none.
-    """
-    named = exists().where(_is(uploads, tenant, corpus), uploads.c.upload_id == upload_id)
-    unpublished = exists().where(_is(corpora, tenant, corpus), corpora.c.version == version - 1)
-    gone = await connection.execute(
-        delete(artifacts).where(
-            _is(artifacts, tenant, corpus), ~named.where(uploads.c.path == artifacts.c.path), unpublished, named
+async def drop_strangers(connection: AsyncConnection, tenant: str, corpus: str, version: int, upload_id: str) -> None:
+    """Take out of `version` what an ingest that was given up had put in it, and this upload has not."""
+    here, made = _is(spans, tenant, corpus), _changed(tenant, corpus, upload_id).where(uploads.c.path == spans.c.path)
+    stranger = ~made.exists()
+    await connection.execute(
+        update(spans).where(here, spans.c.added_in == version, LIVE, stranger).values(removed_in=version)
+    )
+    await connection.execute(
+        update(spans)
+        .where(here, spans.c.removed_in == version, spans.c.added_in < version, stranger)
+        .values(removed_in=None)
+    )
+
+
+async def put_artifacts(connection: AsyncConnection, tenant: str, corpus: str, version: int, upload_id: str) -> int:
+    """Make the upload's new and changed files artifacts of `version`; how many."""
+    counted = select(spans.c.path, func.count().label("spans")).where(_is(spans, tenant, corpus), LIVE)
+    held = counted.group_by(spans.c.path).subquery("held")
+    rows = (
+        _changed(tenant, corpus, upload_id)
+        .outerjoin(held, held.c.path == uploads.c.path)
+        .with_only_columns(
+            uploads.c.tenant,
+            uploads.c.corpus,
+            uploads.c.path,
+            uploads.c.content,
+            uploads.c.content_hash,
+            func.octet_length(uploads.c.content),
+            func.coalesce(held.c.spans, 0),
+            literal(version),
+            literal(version),
         )
     )
+    upsert = insert(artifacts)
+    changing = ("content", "content_hash", "size_bytes", "span_count", "changed_in")
+    keys = ("tenant", "corpus", "path")
+    put = await connection.execute(
+        upsert.from_select([*keys, *changing[:4], "created_in", "changed_in"], rows).on_conflict_do_update(
+            index_elements=keys, set_={name: upsert.excluded[name] for name in changing}
+        ),
+        execution_options={"preserve_rowcount": True},
+    )
+    return put.rowcount
+
+
+def _changed(tenant: str, corpus: str, upload_id: str) -> Select[*tuple[Any, ...]]:
+    """The upload's files that are not artifacts with the same content."""
+    same = exists().where(
+        _is(artifacts, tenant, corpus),
+        artifacts.c.path == uploads.c.path,
+        artifacts.c.content_hash == uploads.c.content_hash,
+    )
+    return select(uploads.c.path).where(
+        _is(uploads, tenant, corpus), uploads.c.upload_id == upload_id, uploads.c.sequence >= 0, ~same
+    )
+
+
+async def prune_artifacts(connection: AsyncConnection, tenant: str, corpus: str, version: int, upload_id: str) -> int:
+    """Remove, as of `version`, the artifacts whose paths the upload does not name; how many."""
+    named = exists().where(
+        _is(uploads, tenant, corpus), uploads.c.upload_id == upload_id, uploads.c.path == artifacts.c.path
+    )
+    gone = await connection.execute(delete(artifacts).where(_is(artifacts, tenant, corpus), ~named))
     if gone.rowcount:
         stays = exists().where(_is(artifacts, tenant, corpus), artifacts.c.path == spans.c.path)
         await connection.execute(

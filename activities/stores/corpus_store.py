@@ -8,16 +8,18 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import timedelta
 
-from sqlalchemy import case, delete, exists, func, literal, or_, select, text, true, update
+from sqlalchemy import case, delete, func, literal, or_, select, text, true, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
+from temporalio.exceptions import ApplicationError
 
 from activities.chunking import DEFAULT_CHUNKING
+from activities.commit import FENCED
 from activities.ingest import Begun
 from activities.ingest_batch import Action, CutFile, StagedFile
 from activities.spans import EmbedderId
 from activities.stores.corpus_outbox import LIVE, PostgresCorpusOutbox, note_indexed
-from activities.stores.corpus_rows import held_spans, prune_artifacts, replace_artifacts
+from activities.stores.corpus_rows import drop_strangers, held_spans, prune_artifacts, put_artifacts, replace_spans
 from activities.stores.corpus_tables import artifacts, corpora, corpus_versions, spans, uploads
 from activities.stores.corpus_tables import is_corpus as _is
 from activities.stores.tables import tenants
@@ -93,19 +95,18 @@ class PostgresCorpusStore(PostgresCorpusOutbox):
                     embedder=str(used),
                     chunking=row.chunking,
                 )
+            await connection.execute(update(corpora).where(_is(corpora, tenant, corpus)).values(upload_id=upload_id))
             staged = select(func.count()).where(
                 _is(uploads, tenant, corpus), uploads.c.upload_id == upload_id, uploads.c.sequence >= 0
             )
             files = (await connection.execute(staged)).scalar_one()
             return Begun(version=row.version + 1, files=files, chunking=row.chunking)
 
-    async def staged(
-        self, tenant: str, corpus: str, upload_id: str, version: int, after: int, limit: int
-    ) -> list[StagedFile]:
+    async def staged(self, tenant: str, corpus: str, upload_id: str, after: int, limit: int) -> list[StagedFile]:
         # Lateral and limited, so that an artifact is looked up by its path. A join that is planned while the tables
         # fill and have no statistics reads all of the corpus for each file.
         known = (
-            select(artifacts.c.content_hash, artifacts.c.created_in, artifacts.c.changed_in)
+            select(artifacts.c.content_hash)
             .where(_is(artifacts, tenant, corpus), artifacts.c.path == uploads.c.path)
             .limit(1)
             .lateral("known")
@@ -117,8 +118,6 @@ class PostgresCorpusStore(PostgresCorpusOutbox):
                 uploads.c.content_hash,
                 case((known.c.content_hash == uploads.c.content_hash, ""), else_=uploads.c.content).label("content"),
                 known.c.content_hash.label("known"),
-                known.c.created_in,
-                known.c.changed_in,
             )
             .select_from(uploads)
             .outerjoin(known, true())
@@ -133,7 +132,7 @@ class PostgresCorpusStore(PostgresCorpusOutbox):
                     path=row.path,
                     content=row.content,
                     content_hash=row.content_hash,
-                    action=_action(row.known, row.content_hash, row.created_in, row.changed_in, version),
+                    action=_action(row.known, row.content_hash),
                     stored=row.known == row.content_hash,
                 )
                 for row in await connection.execute(query)
@@ -144,60 +143,33 @@ class PostgresCorpusStore(PostgresCorpusOutbox):
         async with self._growing() as connection:
             return {str(span_id) for span_id in (await connection.execute(query)).scalars()}
 
-    async def commit(self, tenant: str, corpus: str, version: int, cuts: Sequence[CutFile]) -> None:
+    async def commit(self, tenant: str, corpus: str, version: int, upload_id: str, cuts: Sequence[CutFile]) -> None:
         async with self._growing() as connection:
-            await replace_artifacts(connection, tenant, corpus, version, cuts)
+            await _check_upload(connection, tenant, corpus, version, upload_id)
+            await replace_spans(connection, tenant, corpus, version, cuts)
 
-    async def analyze(self) -> None:
+    async def complete(self, tenant: str, corpus: str, version: int, upload_id: str) -> None:
         # Else plans are made for the tables as they were, until autovacuum looks at them, up to a minute later.
         async with self._autocommit.connect() as connection:
             for table in (uploads, artifacts, spans):
                 await connection.execute(text(f"ANALYZE {table.name}"))
+        async with self._growing() as connection:
+            await _check_upload(connection, tenant, corpus, version, upload_id)
+            await drop_strangers(connection, tenant, corpus, version, upload_id)
 
     async def publish(
         self, tenant: str, corpus: str, version: int, upload_id: str, *, prune: bool = False
     ) -> tuple[int, int]:
+        here = _is(corpora, tenant, corpus)
         async with self._engine.begin() as connection:
-            pruned = await prune_artifacts(connection, tenant, corpus, version, upload_id) if prune else 0
-            changed = exists().where(_is(artifacts, tenant, corpus), artifacts.c.changed_in == version)
-            live = select(func.count()).where(_is(spans, tenant, corpus), LIVE).scalar_subquery()
-            held = select(func.count()).where(_is(artifacts, tenant, corpus)).scalar_subquery()
-            await connection.execute(
-                update(corpora)
-                .where(
-                    _is(corpora, tenant, corpus), corpora.c.version == version - 1, or_(changed, literal(pruned > 0))
-                )
-                .values(
-                    version=version,
-                    span_count=live,
-                    artifact_count=held,
-                    updated_at=func.now(),
-                    index_unsettled_at=func.coalesce(corpora.c.index_unsettled_at, func.now()),
-                )
-            )
-            await connection.execute(
-                insert(corpus_versions)
-                .from_select(
-                    ["tenant", "corpus", "version", "artifacts_removed", "span_count"],
-                    select(
-                        corpora.c.tenant, corpora.c.corpus, corpora.c.version, literal(pruned), corpora.c.span_count
-                    ).where(_is(corpora, tenant, corpus), corpora.c.version > 0),
-                )
-                .on_conflict_do_nothing()
-            )
-            await note_indexed(connection, tenant, corpus)
-            await connection.execute(
-                delete(uploads).where(
-                    _is(uploads, tenant, corpus),
-                    or_(uploads.c.upload_id == upload_id, uploads.c.created_at < func.now() - _ABANDONED),
-                )
-            )
-            now = (await connection.execute(select(corpora.c.version).where(_is(corpora, tenant, corpus)))).scalar_one()
-            made = select(corpus_versions.c.artifacts_removed).where(
+            row = (await connection.execute(select(corpora).where(here).with_for_update())).one()
+            if (row.version, row.upload_id) == (version - 1, upload_id):  # else an attempt before this one did it
+                await _publish(connection, tenant, corpus, version, upload_id, prune=prune)
+            now = await connection.execute(select(corpora.c.version).where(here))
+            pruned = select(corpus_versions.c.artifacts_removed).where(
                 _is(corpus_versions, tenant, corpus), corpus_versions.c.version == version
             )
-            # Read back, since the attempt before this one may have pruned.
-            return int(now), int((await connection.execute(made)).scalar_one_or_none() or 0)
+            return int(now.scalar_one()), int(await connection.scalar(pruned) or 0)
 
     @asynccontextmanager
     async def _growing(self) -> AsyncIterator[AsyncConnection]:
@@ -207,7 +179,55 @@ class PostgresCorpusStore(PostgresCorpusOutbox):
             yield connection
 
 
-def _action(known: str | None, now: str, created_in: int | None, changed_in: int | None, version: int) -> Action:
-    if known is None or created_in == version:
+async def _check_upload(connection: AsyncConnection, tenant: str, corpus: str, version: int, upload_id: str) -> None:
+    """That `version` is to be made, and of this upload; it stays so until the transaction ends.
+
+    An activity that was given up may still run, and must not write into what came after it.
+    """
+    row = select(corpora.c.upload_id).where(_is(corpora, tenant, corpus), corpora.c.version == version - 1)
+    if await connection.scalar(row.with_for_update(read=True)) != upload_id:
+        raise ApplicationError(f"Another ingest of {corpus} took over. Ingest again.", type=FENCED, non_retryable=True)
+
+
+async def _publish(
+    connection: AsyncConnection, tenant: str, corpus: str, version: int, upload_id: str, *, prune: bool
+) -> None:
+    put = await put_artifacts(connection, tenant, corpus, version, upload_id)
+    pruned = await prune_artifacts(connection, tenant, corpus, version, upload_id) if prune else 0
+    here = _is(corpora, tenant, corpus)
+    await connection.execute(update(corpora).where(here).values(upload_id=None))
+    if put or pruned:
+        live = select(func.count()).where(_is(spans, tenant, corpus), LIVE).scalar_subquery()
+        held = select(func.count()).where(_is(artifacts, tenant, corpus)).scalar_subquery()
+        await connection.execute(
+            update(corpora)
+            .where(here)
+            .values(
+                version=version,
+                span_count=live,
+                artifact_count=held,
+                updated_at=func.now(),
+                index_unsettled_at=func.coalesce(corpora.c.index_unsettled_at, func.now()),
+            )
+        )
+        await connection.execute(
+            insert(corpus_versions).from_select(
+                ["tenant", "corpus", "version", "artifacts_removed", "span_count"],
+                select(
+                    corpora.c.tenant, corpora.c.corpus, corpora.c.version, literal(pruned), corpora.c.span_count
+                ).where(here),
+            )
+        )
+    await note_indexed(connection, tenant, corpus)
+    await connection.execute(
+        delete(uploads).where(
+            _is(uploads, tenant, corpus),
+            or_(uploads.c.upload_id == upload_id, uploads.c.created_at < func.now() - _ABANDONED),
+        )
+    )
+
+
+def _action(known: str | None, now: str) -> Action:
+    if known is None:
         return "create"
-    return "skip" if known == now and changed_in != version else "update"
+    return "skip" if known == now else "update"

@@ -26,6 +26,7 @@ from sqlalchemy import (
     any_,
     func,
     literal,
+    or_,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSON, TSVECTOR
@@ -47,6 +48,7 @@ corpora = Table(
         DateTime(timezone=True),
         comment="none: the index holds the version and nothing else, and nobody is changing it",
     ),
+    Column("upload_id", Text, comment="the upload that the next version is made of"),
     Column("artifact_count", Integer, nullable=False),
     Column("span_count", Integer, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
@@ -78,7 +80,6 @@ artifacts = Table(
     Column("tenant", Text, primary_key=True),
     Column("corpus", Text, primary_key=True),
     Column("path", Text, primary_key=True),
-    Column("artifact_id", Uuid, nullable=False),
     Column("content", Text, nullable=False),
     Column("content_hash", Text, nullable=False, comment="SHA-256 of the content's UTF-8 bytes"),
     Column("size_bytes", Integer, nullable=False),
@@ -130,6 +131,11 @@ uploads = Table(
 def is_corpus(table: FromClause, tenant: str, corpus: str) -> ColumnElement[bool]:
     """Whether a row of `table` belongs to the corpus."""
     return and_(table.c.tenant == tenant, table.c.corpus == corpus)
+
+
+def visible_in(version: ColumnElement[int]) -> ColumnElement[bool]:
+    """Whether a span is one of the version's."""
+    return and_(spans.c.added_in <= version, or_(spans.c.removed_in.is_(None), spans.c.removed_in > version))
 
 
 def among(column: ColumnElement[Any], values: Sequence[str]) -> ColumnElement[bool]:

@@ -31,7 +31,7 @@ async def test_posts_wait_while_postgres_is_away_for_a_minute(fragile_site: Site
     site = fragile_site
     await site.start_worker()
     sessions = await site.sessions(3)
-    async with under_load(site.ledger, site.client, sessions):
+    async with under_load(site.ledger, site.patient(timeout=AWAY_SECONDS + 30), sessions):
         await accepted_more(site.ledger, 60)
         site.ledger.fault(CRASHED)
         await site.stack.postgres.crash()

@@ -141,7 +141,7 @@ async def test_what_two_ingests_changed_while_the_index_was_down_is_in_it_afterw
     stack: Stack, killed: Corpora, folder: Path
 ) -> None:
     async def live() -> set[str]:
-        return {span.span_id for span in await killed.store.live(killed.tenant, "docs", "0" * 32, 1000)}
+        return {span.span_id for span in await killed.store.visible(killed.tenant, "docs", 9, "0" * 32, 1000)}
 
     before = await live()
     write(folder, {f"new/{n}.txt": f"Note {n}.\n" for n in range(40)} | {"fruit.txt": "Only plums are left.\n"})

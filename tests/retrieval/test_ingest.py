@@ -53,7 +53,7 @@ async def test_a_folder_with_nothing_to_ingest_is_refused_and_makes_no_corpus(co
 async def test_spans_of_a_stored_document_cover_all_its_lines(corpora: Corpora, folder: Path) -> None:
     write(folder, {"long.md": "\n".join(f"Line {n} speaks of subject {n % 7}." for n in range(1, 301))})
     await corpora.ingest(folder)
-    found = sorted(await corpora.store.live(corpora.tenant, "docs", str("0" * 32), 1000), key=lambda span: span.place)
+    found = sorted(await corpora.store.visible(corpora.tenant, "docs", 9, "0" * 32, 1000), key=lambda span: span.place)
     long = [span for span in found if span.path == "long.md"]
     assert [span.start_line for span in long] == [1] + [span.end_line + 1 for span in long[:-1]]
     assert long[-1].end_line == 300
@@ -172,7 +172,7 @@ async def test_a_corpus_keeps_the_chunking_it_was_made_with(corpora: Corpora, fo
 
     write(folder, {"again.txt": plain})
     await corpora.ingest(folder)  # left out: as the corpus's is
-    found = await corpora.store.live(corpora.tenant, "docs", str("0" * 32), 1000)
+    found = await corpora.store.visible(corpora.tenant, "docs", 9, "0" * 32, 1000)
     for path in ("plain.txt", "again.txt"):
         lines = sorted((span.start_line, span.end_line) for span in found if span.path == path)
         assert lines == [(1, 40), (41, 80), (81, 100)]

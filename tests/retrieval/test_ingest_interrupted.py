@@ -89,14 +89,14 @@ async def test_an_ingest_goes_on_where_a_killed_worker_was_and_does_nothing_twic
 
         assert await eventually(in_the_middle)
         await worker.kill()
-        before = {span.span_id for span in await store.live(settings.tenant, "docs", "0" * 32, 1000)}
+        before = {span.span_id for span in await store.visible(settings.tenant, "docs", 1, "0" * 32, 1000)}
         assert 0 < len(before) < FILES
         assert (await store.get_corpus(settings.tenant, "docs")).version == 0  # readers see nothing of it yet
         await worker.start()
         report = await ingest
         assert (report.phase, report.created, report.updated, report.skipped) == ("done", FILES, 0, 0)
         assert (report.version, report.indexed) == (1, True)
-        after = {span.span_id for span in await store.live(settings.tenant, "docs", "0" * 32, 1000)}
+        after = {span.span_id for span in await store.visible(settings.tenant, "docs", 1, "0" * 32, 1000)}
         assert len(after) == FILES
         assert before < after
         assert await store.unindexed(settings.tenant, "docs", 10) == []

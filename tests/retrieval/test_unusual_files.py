@@ -50,7 +50,7 @@ QUERIES = {
 
 async def spans_of(corpora: Corpora) -> dict[str, list[Span]]:
     """The corpus's spans by path, in the order of their lines."""
-    found = await corpora.store.live(corpora.tenant, "docs", "0" * 32, 10_000)
+    found = await corpora.store.visible(corpora.tenant, "docs", 1, "0" * 32, 10_000)
     by_path: dict[str, list[Span]] = {}
     for span in sorted(found, key=lambda span: span.place):
         by_path.setdefault(span.path, []).append(span)

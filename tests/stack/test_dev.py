@@ -161,7 +161,12 @@ async def test_two_workers_run_with_the_stack_and_end_with_it() -> None:
             workers = [p for p in running.family if "workers.worker" in p.cmdline()]
             assert len(workers) == 2
             client = await Client.connect(running.addresses["temporal"])
-            assert {f"{p.pid}@{socket.gethostname()}" for p in workers} <= await pollers(client, TASK_QUEUE)
+            names = {f"{worker.pid}@{socket.gethostname()}" for worker in workers}
+
+            async def both_poll() -> bool:
+                return names <= await pollers(client, TASK_QUEUE)
+
+            assert await eventually(both_poll)
             workers[0].kill()
             code, _ = await running.ended()
             assert code == 1

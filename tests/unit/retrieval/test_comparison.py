@@ -44,6 +44,11 @@ def test_a_turn_is_verified_as_its_manifest_says() -> None:
     assert found.config == CONFIG.model_copy(update={"as_of": 3})
 
 
+def test_a_preset_stands_for_its_values() -> None:
+    assert plan(stored([]), Change(retrieval={"preset": "avocado"})).config.mmr_lambda == 0.5
+    assert plan(stored([]), Change(retrieval={"preset": "avocado", "mmr_lambda": 0.6})).config.mmr_lambda == 0.6
+
+
 def test_what_was_never_compiled_is_not_verified_and_says_why() -> None:
     degraded = working_set([], "").model_copy(update={"degraded": True, "degraded_reason": "Corpus not found: docs"})
     with pytest.raises(CannotRecompile, match="Corpus not found: docs"):

@@ -214,6 +214,21 @@ async def test_an_embedder_that_is_late_is_not_waited_for() -> None:
     assert [scored.span for scored in result.lexical] == [SPAN]
 
 
+async def test_nobody_is_refused_an_embedder_that_was_late_for_who_hardly_waited() -> None:
+    late, prompt = Embedder(hangs=True), Embedder()
+    breaker = Breaker(failures=1)
+    retrieval = Retrieval(
+        Corpora(), Index(), late, breaker=Breaker(failures=1), embedder_breaker=breaker, cached_spans=8
+    )
+    hardly = CompilerConfig(retrieval_timeout=timedelta(milliseconds=20))
+    assert (await found(late, retrieval=retrieval, config=hardly)).degraded is not None
+    assert not breaker.is_open
+    retrieval = Retrieval(
+        Corpora(), Index(), prompt, breaker=Breaker(failures=1), embedder_breaker=breaker, cached_spans=8
+    )
+    assert (await found(prompt, retrieval=retrieval)).degraded is None
+
+
 @pytest.mark.parametrize(
     ("others", "asked", "finds"),
     [
