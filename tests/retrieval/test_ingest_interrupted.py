@@ -22,7 +22,7 @@ from tests.support.site import site_on
 from workers.settings import Settings
 from workers.stack.stack import Stack
 
-FILES = 300
+FILES = 900
 
 
 def _hear_ctrl_c() -> None:
