@@ -81,7 +81,10 @@ def ingest(
 
 
 def reindex(name: Name, output: Output = Format.TEXT) -> None:
-    """Make a corpus's index in Weaviate anew from PostgreSQL; the old one serves until the new one is whole."""
+    """Make a corpus's index in Weaviate anew from PostgreSQL; the old one serves until the new one is whole.
+
+    Indexes of older versions are made anew when they are asked for; until then full text serves them.
+    """
 
     async def work(settings: Settings, on_progress: Callable[[IngestReport], None]) -> IngestReport:
         from activities import ingest_folder
