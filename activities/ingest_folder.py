@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy
-from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.exceptions import ApplicationError, CancelledError, TerminatedError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
 from activities.chunking import chunker_of
@@ -26,7 +27,7 @@ from perdure.corpus import (
     IngestReport,
     ingest_workflow_id,
 )
-from perdure.errors import InvalidRequest
+from perdure.errors import InvalidRequest, Unavailable
 from perdure.ids import DEFAULT_TENANT
 from perdure.wire import named
 
@@ -128,6 +129,8 @@ async def follow(handle: WorkflowHandle[object, IngestReport], on_progress: OnPr
     except WorkflowFailureError as error:
         if isinstance(error.cause, ApplicationError):
             raise named(error.cause) from error
+        if isinstance(error.cause, TerminatedError | CancelledError):
+            raise Unavailable("The ingest was ended from outside. Ingest again: what it embedded is kept.") from error
         raise
     finally:
         result.cancel()
@@ -137,7 +140,6 @@ async def follow(handle: WorkflowHandle[object, IngestReport], on_progress: OnPr
 async def _start(
     client: Client, workflow_id: str, task_queue: str, request: Ingest, on_progress: OnProgress
 ) -> WorkflowHandle[object, IngestReport]:
-    conflict = WorkflowIDConflictPolicy.FAIL
     while True:
         try:
             return await client.start_workflow(
@@ -145,22 +147,28 @@ async def _start(
                 request,
                 id=workflow_id,
                 task_queue=task_queue,
-                id_conflict_policy=conflict,
+                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                 result_type=IngestReport,
                 static_summary=f"Ingest into {request.corpus}" if request.upload_id else f"Reindex {request.corpus}",
             )
         except WorkflowAlreadyStartedError:
-            conflict = await _wait_for_other(client, workflow_id, on_progress)
+            await _wait_for_other(client, workflow_id, on_progress)
 
 
-async def _wait_for_other(client: Client, workflow_id: str, on_progress: OnProgress) -> WorkflowIDConflictPolicy:
-    """Wait for the ingest that runs. One that only waits for the index is replaced: what it left is in the outbox."""
+async def _wait_for_other(client: Client, workflow_id: str, on_progress: OnProgress) -> None:
+    """Wait for the ingest that runs. One that only waits for the index is ended: what it left is in the outbox."""
     other = client.get_workflow_handle(workflow_id, result_type=IngestReport)
+    first_run_id = (await other.describe()).raw_description.workflow_execution_info.first_run_id
     try:
-        behind = (await follow(other, on_progress)).phase == "index_behind"
+        if (await follow(other, on_progress)).phase != "index_behind":
+            return
     except Exception:  # how the other one ended is its caller's business
-        behind = False
-    return WorkflowIDConflictPolicy.TERMINATE_EXISTING if behind else WorkflowIDConflictPolicy.FAIL
+        return
+    await asyncio.sleep(4 * _POLL_SECONDS)  # its own caller is to see as much
+    # This one and no later one, which another caller who waited may have started.
+    behind = client.get_workflow_handle(workflow_id, first_execution_run_id=first_run_id)
+    with suppress(RPCError):  # it has ended
+        await behind.terminate("Another ingest of the corpus goes on with what this one left in the outbox.")
 
 
 async def _progress(handle: WorkflowHandle[object, IngestReport]) -> IngestReport | None:
