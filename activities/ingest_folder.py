@@ -89,7 +89,9 @@ async def ingest_folder(
         _check_folder(folder)
     report = IngestReport(files=staged + failed, failed=failed, failures=failures)
     request = Ingest(tenant=tenant, corpus=corpus, upload_id=upload_id, chunking=chunking, prune=prune, report=report)
-    return await follow(await _start(client, workflow_id, task_queue, request, on_progress), on_progress)
+    handle = await _start(client, workflow_id, task_queue, request, on_progress)
+    on_progress(report.model_copy(update={"phase": "embedding"}))
+    return await follow(handle, on_progress)
 
 
 async def reindex(
@@ -108,6 +110,7 @@ async def reindex(
     """
     request = Ingest(tenant=tenant, corpus=corpus)
     handle = await _start(client, ingest_workflow_id(tenant, corpus), task_queue, request, on_progress)
+    on_progress(request.report.model_copy(update={"phase": "indexing"}))
     return await follow(handle, on_progress)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from perdure.cli.output import INTERRUPTED, OK, Format, Output, progress, show
-from perdure.corpus import MAX_FILE_BYTES, UNCHANGED, Artifact, Corpus, IngestReport, ingest_workflow_id
+from perdure.corpus import MAX_FILE_BYTES, UNCHANGED, Artifact, Corpus, IngestReport, Phase, ingest_workflow_id
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from workers.settings import Settings
 
 T = TypeVar("T")
+_READING: Phase = "reading"
 Name = Annotated[str, typer.Argument(help="The corpus.")]
 
 corpus = typer.Typer(name="corpus", help="Corpora: what working sets are drawn from.", no_args_is_help=True)
@@ -181,7 +182,7 @@ def _watched(
         TimeElapsedColumn(),
         console=Console(stderr=True),
     )
-    row = bar.add_task("reading", total=None, spans=0, rate=0.0)
+    row = bar.add_task(_READING, total=None, spans=0, rate=0.0)
 
     def on_progress(report: IngestReport) -> None:
         seconds = bar.tasks[row].elapsed or 0
@@ -201,6 +202,9 @@ def _watched(
         with bar:
             report = run(watched)
     except KeyboardInterrupt:
+        if bar.tasks[row].description == _READING:
+            progress("Nothing was started; the corpus is as it was.")
+            raise typer.Exit(INTERRUPTED) from None
         progress(
             "No longer watching; what has started goes on. Run the command again to watch it, or look at workflow "
             f"`{ingest_workflow_id(Settings.load().tenant, name)}` in the Temporal UI."
