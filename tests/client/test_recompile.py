@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import update
 
+from activities.ingest_folder import ingest_folder
+from activities.stores.corpus_store import PostgresCorpusStore
 from activities.stores.corpus_tables import corpus_versions
 from activities.stores.engine import engine_of
 from activities.stores.tables import working_sets
-from perdure import IdempotencyConflict, InvalidRequest, MessageNotFound, SessionHandle, SessionNotFound
+from perdure import Client, IdempotencyConflict, InvalidRequest, MessageNotFound, SessionHandle, SessionNotFound
 from perdure.contract import ReadMessages
 from perdure.recompile import SpanRef
 from tests.client.conftest import Ingest, Service
-from tests.retrieval.conftest import DOCUMENTS
+from tests.retrieval.conftest import DOCUMENTS, write
+from tests.support.embeddings import DIMENSION, embeddings_server
+from workers.worker import running_worker
 
 QUESTIONS = {"m0": "how is memory freed without a garbage collector?", "m1": "what fruit is in the basket?"}
 
@@ -58,6 +63,36 @@ async def test_what_was_compiled_verifies_whatever_was_ingested_since(
     assert await all_of(service, session) == before
     (one,) = (await session.verify("m1")).turns
     assert (one.message_id, one.sequence_number) == ("m1", 2)
+
+
+async def test_turns_are_compiled_under_another_embedder_by_the_workers_that_have_it(
+    service: Service, session: SessionHandle, tmp_path: Path
+) -> None:
+    settings = service.settings
+    engine = engine_of(settings.require_database_url())
+    queue = f"{settings.task_queue}-remote"
+    with embeddings_server() as server:
+        embedder = {"embedder_url": server.url, "embedder_model": "m", "embedder_dimension": DIMENSION}
+        remote = settings.model_copy(update={"task_queue": queue, **embedder})
+        async with running_worker(remote, service.temporal):
+            await ingest_folder(
+                service.temporal,
+                PostgresCorpusStore(engine),
+                write(tmp_path / "remote", DOCUMENTS),
+                corpus="remote",
+                tenant=settings.tenant,
+                task_queue=queue,
+            )
+            there = Client(service.temporal, tenant=settings.tenant, task_queue=queue).session(session.session_id)
+            asked = len(server.requests)
+            found = await there.what_if(corpus="remote")
+    await engine.dispose()
+    # All of so few documents fits, so that the text is the same; whoever is degraded would give a reason.
+    assert [(turn.message_id, turn.outcome, turn.reasons) for turn in found.turns] == [
+        ("m0", "same", []),
+        ("m1", "same", []),
+    ]
+    assert {text for request in server.requests[asked:] for text in request["input"]} == set(QUESTIONS.values())
 
 
 async def test_a_stored_text_that_was_tampered_with_does_not_verify(service: Service, session: SessionHandle) -> None:
