@@ -8,7 +8,7 @@ down_revision = "0006"
 branch_labels = None
 depends_on = None
 
-_UNPUBLISHED = "FROM corpora c WHERE c.tenant = a.tenant AND c.corpus = a.corpus AND"
+_OF_CORPUS = "corpora c WHERE c.tenant = a.tenant AND c.corpus = a.corpus"
 
 
 def upgrade() -> None:
@@ -18,8 +18,8 @@ def upgrade() -> None:
     )
     op.drop_column("artifacts", "artifact_id")  # a function of tenant, corpus and path
     # What ingests that were given up had overwritten is read again when it is next ingested.
-    op.execute(f"DELETE FROM artifacts a USING {_UNPUBLISHED.removeprefix('FROM ')} a.created_in > c.version")
-    op.execute(f"UPDATE artifacts a SET content_hash = '' {_UNPUBLISHED} a.changed_in > c.version")
+    op.execute(f"DELETE FROM artifacts a USING {_OF_CORPUS} AND a.created_in > c.version")
+    op.execute(f"UPDATE artifacts a SET content_hash = '' FROM {_OF_CORPUS} AND a.changed_in > c.version")
 
 
 def downgrade() -> None:
