@@ -38,7 +38,7 @@ def similarities(query: bytes, vectors: Sequence[bytes]) -> list[float]:
     """
     if any(len(vector) != len(query) for vector in vectors):
         raise ValueError(f"A vector's dimension differs from the query's, which is {len(query) // 4}.")
-    found = (1 + _products(_matrix(vectors, len(query)), _matrix([query], len(query)))[:, 0]) / 2
+    found = (1 + _matrix(vectors, len(query)) @ _matrix([query], len(query))[0]) / 2
     return [float(score) for score in np.round(found, _SIMILARITY_DIGITS)]
 
 
@@ -55,7 +55,7 @@ def diversify(scores: Sequence[float], vectors: Sequence[bytes | None], weight: 
     spread = values.max() - values.min()
     relevance = (values - values.min()) / spread if spread > 0 else np.ones_like(values)
     matrix = _matrix(vectors, next((len(vector) for vector in vectors if vector is not None), 4))
-    similarity = np.round(_products(matrix, matrix), _SIMILARITY_DIGITS)
+    similarity = np.round(matrix @ matrix.T, _SIMILARITY_DIGITS)
     gain, loss = np.round(weight * relevance, _DIGITS), np.round((1 - weight) * similarity, _DIGITS)
     gain[0] = -np.inf  # taken
     chosen, nearest = [0], loss[0].copy()
@@ -65,13 +65,6 @@ def diversify(scores: Sequence[float], vectors: Sequence[bytes | None], weight: 
         chosen.append(best)
         np.maximum(nearest, loss[best], out=nearest)
     return chosen
-
-
-def _products(
-    left: np.ndarray[Any, np.dtype[np.float64]], right: np.ndarray[Any, np.dtype[np.float64]]
-) -> np.ndarray[Any, np.dtype[np.float64]]:
-    # Not `@`: BLAS starts threads, which on a busy machine cost ten times what these few rows do.
-    return np.asarray(np.einsum("ik,jk->ij", left, right))
 
 
 def _matrix(vectors: Sequence[bytes | None], size: int) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from temporalio import activity
 
@@ -30,6 +30,7 @@ from perdure.contract import MessagePage, Replay
 from perdure.errors import PayloadTooLarge, PerdureError
 from perdure.events import MessageAdded
 from perdure.history import line_of
+from perdure.message import Message
 from perdure.reader import Reader
 from perdure.wire import refusal
 from perdure.working_set import WorkingSet, WorkingSetRef, context_hash
@@ -135,15 +136,14 @@ class SessionActivities:
         events = completed(request.events, completions)
         messages = {event.sequence: event.data.message for event in events if isinstance(event.data, MessageAdded)}
         by_message = {messages[sequence].message_id: made for sequence, made in sets.items()}
-        result = await self._store.commit(request, events, by_message)
+        wanted = [
+            (item.sequence, messages[item.sequence], sets[item.sequence]) for item in request.compile if item.wanted
+        ]
+        # While Postgres works, the answer is made ready.
+        result, answered = await asyncio.gather(self._store.commit(request, events, by_message), _ready(wanted))
         if result.outcome != "committed":
             return result
-        wanted = answerable(
-            (item.sequence, messages[item.sequence], sets[item.sequence].model_dump_json().encode())
-            for item in request.compile
-            if item.wanted
-        )
-        return result.model_copy(update={"completions": completions, "working_sets": wanted})
+        return result.model_copy(update={"completions": completions, "working_sets": answered})
 
     async def _compile(self, request: Commit, item: Compile) -> WorkingSet:
         assert request.corpus is not None
@@ -166,6 +166,14 @@ class SessionActivities:
             token_count=self._count(line_of(added.message)),
             working_set=reference(working_set) if working_set else None,
         )
+
+
+async def _ready(working_sets: Sequence[tuple[int, Message, WorkingSet]]) -> dict[int, Deflated]:
+    """As `answerable`, off the event loop."""
+    if not working_sets:
+        return {}
+    bodies = ((sequence, message, made.model_dump_json().encode()) for sequence, message, made in working_sets)
+    return await asyncio.to_thread(answerable, bodies)
 
 
 def _answer(working_set: WorkingSet) -> Deflated:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 
 import psycopg
@@ -21,11 +20,9 @@ APPEND_OVER_BARE = 1.45
 async def turn_cost(rig: Rig, corpus: Corpus, *, rounds: int, warm_up: int) -> list[Figure]:
     """Ratios of medians of one interleaved run, the medians, and the CPU of each process per turn."""
     questions = itertools.cycle(corpus.questions)
-    turns, appends = await rig.talk(corpus=corpus.name), await rig.talk()
-    for _ in range(warm_up):
-        await turns.turn(next(questions))
-        await appends.pair(next(questions))
-        await rig.bare_update()
+    turns, terse = await rig.talk(corpus=corpus.name), await rig.talk(corpus=corpus.name)
+    appends = await rig.talk()
+    await turns.turn(next(questions))
     async with AsyncExitStack() as resources:
         connection = await resources.enter_async_context(
             await psycopg.AsyncConnection.connect(rig.dsn, autocommit=True, prepare_threshold=2)
@@ -33,57 +30,49 @@ async def turn_cost(rig: Rig, corpus: Corpus, *, rounds: int, warm_up: int) -> l
         raw = RawCommit(connection, f"raw-{uuid.uuid4().hex[:12]}")
         await raw.learn(turns.session_id)
         retrieval = await resources.enter_async_context(open_raw_retrieval(rig.stack.addresses, corpus.index))
-        bare, found, hybrid, stored, turn, terse, append = (Samples() for _ in range(7))
-        calls: Sequence[tuple[Samples, Callable[[], Awaitable[object]]]] = [
-            (bare, rig.bare_update),
-            (found, lambda: retrieval.find(next(questions))),
-            (hybrid, lambda: retrieval.hybrid(next(questions))),
-            (stored, raw.commit),
-            (turn, lambda: turns.turn(next(questions))),
-            (terse, lambda: turns.turn(next(questions), returned=False)),
-            (append, lambda: appends.pair(next(questions))),
-        ]
-        await interleave(warm_up, [(Samples(), call) for _, call in calls])
-        await interleave(rounds, calls)
+        calls = {
+            "bare update": await rig.stub("nothing"),
+            "update with a local activity": await rig.stub("by_activity"),
+            "update that passes a working set on": await rig.stub("passed_on"),
+            "raw retrieval": lambda: retrieval.find(next(questions)),
+            "raw retrieval as one hybrid query": lambda: retrieval.hybrid(next(questions)),
+            "raw commit": raw.commit,
+            "turn": lambda: turns.turn(next(questions)),
+            "turn, working set not returned": lambda: terse.turn(next(questions), returned=False),
+            "append of two messages": lambda: appends.pair(next(questions)),
+        }
+        samples = {name: Samples() for name in calls}
+        await interleave(warm_up, [(Samples(), call) for call in calls.values()])
+        await interleave(rounds, [(samples[name], call) for name, call in calls.items()])
     meter = CpuMeter(rig.pids)
     for _ in range(rounds):
         await turns.turn(next(questions))
     used = meter.used_ms()
-    parts = bare.p50 + found.p50 + stored.p50
+    p50 = {name: taken.p50 for name, taken in samples.items()}
+
+    def over_parts(
+        name: str, whole: float, *, retrieval: str = "raw retrieval", at_most: float | None = None
+    ) -> Figure:
+        parts = p50["bare update"] + p50[retrieval] + p50["raw commit"]
+        return Figure(name=name, value=whole / parts, at_most=at_most, note=f"{whole:.1f} / {parts:.1f} ms")
+
+    hybrid = "raw retrieval as one hybrid query"
+    floor = p50["update that passes a working set on"] + p50["raw retrieval"] + p50["raw commit"]
     return [
-        Figure(
-            name="turn / (bare update + retrieval + commit)",
-            value=turn.p50 / parts,
-            at_most=TURN_OVER_PARTS,
-            note=f"{turn.p50:.1f} / {parts:.1f} ms",
-        ),
-        Figure(
-            name="the same, working set not returned",
-            value=terse.p50 / parts,
-            note=f"{terse.p50:.1f} / {parts:.1f} ms",
-        ),
-        Figure(
-            name="turn / the same, retrieval as one hybrid query",
-            value=turn.p50 / (parts - found.p50 + hybrid.p50),
-            note=f"{turn.p50:.1f} / {parts - found.p50 + hybrid.p50:.1f} ms; it brings words and vectors",
-        ),
+        over_parts("turn / (bare update + retrieval + commit)", p50["turn"], at_most=TURN_OVER_PARTS),
+        over_parts("the same, working set not returned", p50["turn, working set not returned"]),
+        over_parts("turn / the same, retrieval as one hybrid query", p50["turn"], retrieval=hybrid),
+        over_parts("the same, not returned either", p50["turn, working set not returned"], retrieval=hybrid),
+        over_parts("(update that passes a working set on + retrieval + commit) / the same", floor),
         Figure(
             name="append of two messages / bare update",
-            value=append.p50 / bare.p50,
+            value=p50["append of two messages"] / p50["bare update"],
             at_most=APPEND_OVER_BARE,
-            note=f"{append.p50:.1f} / {bare.p50:.1f} ms",
+            note=f"{p50['append of two messages']:.1f} / {p50['bare update']:.1f} ms",
         ),
         *(
-            Figure(name=f"{name}, p50", value=samples.p50, unit="ms", note=samples.spread)
-            for name, samples in {
-                "bare update": bare,
-                "raw retrieval": found,
-                "raw retrieval as one hybrid query": hybrid,
-                "raw commit": stored,
-                "turn": turn,
-                "turn, working set not returned": terse,
-                "append of two messages": append,
-            }.items()
+            Figure(name=f"{name}, p50", value=taken.p50, unit="ms", note=taken.spread)
+            for name, taken in samples.items()
         ),
         *(Figure(name=f"CPU per turn, {name}", value=ms / rounds, unit="ms") for name, ms in used.items()),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from random import Random
 from statistics import quantiles
 
 import psutil
@@ -53,10 +54,11 @@ class Figure:
 
 
 async def interleave(rounds: int, calls: Sequence[tuple[Samples, Callable[[], Awaitable[object]]]]) -> None:
-    """Time each call once a round, beginning with another one each round, so that the machine's moods hit all alike."""
-    for number in range(rounds):
-        first = number % len(calls)
-        for samples, call in (*calls[first:], *calls[:first]):
+    """Time each call once a round, in another order each round: a call pays for what the one before left undone."""
+    order, chance = list(calls), Random(0)
+    for _ in range(rounds):
+        chance.shuffle(order)
+        for samples, call in order:
             await samples.take(call)
 
 

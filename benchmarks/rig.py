@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -64,12 +64,11 @@ ANSWER = "It does, with one exception: what was accepted before the call is carr
 class Rig:
     """What the scenarios work with."""
 
-    def __init__(self, stack: Stack, client: Client, worker: WorkerProcess, bare: Handle, say: Progress) -> None:
+    def __init__(self, stack: Stack, client: Client, worker: WorkerProcess, say: Progress) -> None:
         self.stack = stack
         self.client = client
         self.worker = worker
         self.say = say
-        self._bare = bare
 
     @property
     def dsn(self) -> str:
@@ -81,9 +80,12 @@ class Rig:
         """Each server process by name."""
         return {part.name: part.pid for part in (*self.stack.parts, self.worker)}
 
-    async def bare_update(self) -> None:
-        """The floor: an update that does nothing, with a message's body."""
-        await self._bare.execute_update("nothing", {"content": ANSWER})
+    async def stub(self, update: str) -> Callable[[], Awaitable[object]]:
+        """Calls `update` of a stub workflow of its own, with a message's body."""
+        handle: Handle = await self.client.start_workflow(
+            "Stub", id=f"stub-{update}", task_queue=stub.TASK_QUEUE, task_timeout=_TASK_TIMEOUT
+        )
+        return lambda: handle.execute_update(update, {"content": ANSWER})
 
     async def talk(self, *, corpus: str | None = None, queue: str = TASK_QUEUE) -> Talk:
         """A new session."""
@@ -122,8 +124,7 @@ async def open_rig(folder: Path, progress: Progress) -> AsyncIterator[Rig]:
         await stack.add(worker)
         await stack.add(floor)
         client = await connect_temporal(stack.settings)
-        bare = await client.start_workflow("Stub", id="stub", task_queue=stub.TASK_QUEUE, task_timeout=_TASK_TIMEOUT)
-        yield Rig(stack, client, worker, bare, progress)
+        yield Rig(stack, client, worker, progress)
 
 
 def _settings(folder: Path) -> Settings:

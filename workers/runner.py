@@ -1,38 +1,28 @@
-"""The sandbox, entered for workflow code only, and with one input at most for each handler."""
+"""Runs workflow code as it is, with one input at most for each handler."""
 
 from __future__ import annotations
 
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation
 from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
-from temporalio.converter import SerializationContext, StorageDriverStoreContext, WorkflowSerializationContext
-from temporalio.worker import WorkflowInstance, WorkflowInstanceDetails
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from temporalio.converter import SerializationContext, StorageDriverStoreContext
+from temporalio.worker import UnsandboxedWorkflowRunner, WorkflowInstance, WorkflowInstanceDetails
+from temporalio.worker._command_aware_visitor import CommandInfo
 from temporalio.workflow import Info
 
 from workflows.input import keep_one
 
-RESTRICTIONS = SandboxRestrictions.default.with_passthrough_modules("workflows")
-"""Our workflow modules hold no state, so that all sessions may share one copy: else each cached one has its own."""
-_NO_STORE = StorageDriverStoreContext(target=None)
 
-
-class SessionRunner(SandboxedWorkflowRunner):
-    """The SDK's sandbox, without its detour for payloads, and safe from callers who send several inputs.
-
-    SDK 1.35 enters the sandbox up to seven times for each payload, to ask for the context that a codec may bind to:
-    70 % of the CPU of a replay. Here the answer is always the workflow's own context, also for its activities and
-    children. So a codec may bind to the workflow id if no child has payloads, and there is no external storage.
-    """
+class SessionRunner(UnsandboxedWorkflowRunner):
+    """The SDK's runner without a sandbox, safe from callers who send several inputs."""
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
         """Implements `WorkflowRunner.create_instance`."""
-        return _Instance(super().create_instance(det), det.info)
+        return _OneInput(super().create_instance(det))
 
 
-class _Instance(WorkflowInstance):
-    def __init__(self, sandboxed: WorkflowInstance, info: Info) -> None:
-        self._sandboxed = sandboxed
-        self._context = WorkflowSerializationContext(namespace=info.namespace, workflow_id=info.workflow_id)
+class _OneInput(WorkflowInstance):
+    def __init__(self, instance: WorkflowInstance) -> None:
+        self._instance = instance
 
     def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
         for job in act.jobs:
@@ -40,18 +30,16 @@ class _Instance(WorkflowInstance):
             keep_one(job.do_update.input)
             keep_one(job.signal_workflow.input)
             keep_one(job.query_workflow.arguments)
-        return self._sandboxed.activate(act)
+        return self._instance.activate(act)
 
-    def get_serialization_context(self, command_info: object) -> SerializationContext | None:
-        del command_info
-        return self._context
+    def get_serialization_context(self, command_info: CommandInfo | None) -> SerializationContext | None:
+        return self._instance.get_serialization_context(command_info)
 
-    def get_external_store_context(self, command_info: object) -> StorageDriverStoreContext:
-        del command_info
-        return _NO_STORE
+    def get_external_store_context(self, command_info: CommandInfo | None) -> StorageDriverStoreContext:
+        return self._instance.get_external_store_context(command_info)
 
     def get_info(self) -> Info:
-        return self._sandboxed.get_info()
+        return self._instance.get_info()
 
     def get_thread_id(self) -> int | None:
-        return self._sandboxed.get_thread_id()
+        return self._instance.get_thread_id()

@@ -29,7 +29,7 @@ from activities.tokens import count
 from workers import telemetry
 from workers.compiler_metrics import CompilerMetrics
 from workers.retrieval import compiler_of, open_embedder, open_index, texts_at_once
-from workers.runner import RESTRICTIONS, SessionRunner
+from workers.runner import SessionRunner
 from workers.settings import Settings, connect_temporal
 from workflows.ingest import IngestCorpus
 from workflows.purge import PurgeSession
@@ -63,7 +63,7 @@ async def running_worker(settings: Settings, client: Client) -> AsyncIterator[Wo
                 *RecompileActivities(reader, compiler).all(),
                 PurgeActivities(client).purge_runs,
             ],
-            workflow_runner=SessionRunner(RESTRICTIONS),
+            workflow_runner=SessionRunner(),
             max_cached_workflows=settings.max_cached_workflows,
             max_concurrent_local_activities=settings.max_concurrent_local_activities,
             # A killed worker's sessions move to another one within this time, at the price of a replay.

@@ -12,29 +12,28 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError
 
-with workflow.unsafe.imports_passed_through():
-    from activities.commit import (
-        FENCED,
-        Answered,
-        Commit,
-        Committed,
-        Compile,
-        Deflated,
-        Owner,
-        ReadAnswer,
-        SessionFields,
-        completed,
-    )
-    from perdure.contract import AddUserMessage, Handlers
-    from perdure.errors import PerdureError
-    from perdure.events import Event, MessageAdded
-    from perdure.message import text_of
-    from perdure.session import Session, SessionConfig
-    from perdure.thread_query import searched
-    from perdure.wire import refusal
-    from workflows.core.command import Command, Expire, RecordError
-    from workflows.core.decide import compiler_config, conflict, decide, receipt_of
-    from workflows.core.state import Receipt, SessionState, fold
+from activities.commit import (
+    FENCED,
+    Answered,
+    Commit,
+    Committed,
+    Compile,
+    Deflated,
+    Owner,
+    ReadAnswer,
+    SessionFields,
+    completed,
+)
+from perdure.contract import AddUserMessage, Handlers
+from perdure.errors import PerdureError
+from perdure.events import Event, MessageAdded
+from perdure.message import text_of
+from perdure.session import Session, SessionConfig
+from perdure.thread_query import searched
+from perdure.wire import refusal
+from workflows.core.command import Command, Expire, RecordError
+from workflows.core.decide import compiler_config, conflict, decide, receipt_of
+from workflows.core.state import Receipt, SessionState, fold
 
 ATTEMPT = timedelta(seconds=20)
 """What one attempt of an activity may take, retrieval included."""

@@ -9,25 +9,24 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError
 
-with workflow.unsafe.imports_passed_through():
-    from activities.ingest import (
-        BEGIN,
-        FILES,
-        INDEX,
-        PUBLISH,
-        REBUILD,
-        TIDY,
-        Begun,
-        Publish,
-        Published,
-        Rebuilt,
-        Step,
-        Stepped,
-        Target,
-        Upload,
-    )
-    from perdure.contract import INGEST_WORKFLOW
-    from perdure.corpus import GET_PROGRESS, Ingest, IngestReport
+from activities.ingest import (
+    BEGIN,
+    FILES,
+    INDEX,
+    PUBLISH,
+    REBUILD,
+    TIDY,
+    Begun,
+    Publish,
+    Published,
+    Rebuilt,
+    Step,
+    Stepped,
+    Target,
+    Upload,
+)
+from perdure.contract import INGEST_WORKFLOW
+from perdure.corpus import GET_PROGRESS, Ingest, IngestReport
 
 _LONG = timedelta(hours=6)
 _SILENCE = timedelta(seconds=90)

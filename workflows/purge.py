@@ -7,9 +7,8 @@ from itertools import count
 
 from temporalio import workflow
 
-with workflow.unsafe.imports_passed_through():
-    from activities.commit import Purge
-    from perdure.contract import PURGE_WORKFLOW
+from activities.commit import Purge
+from perdure.contract import PURGE_WORKFLOW
 
 _SOON, _SETTLED, _LATER = timedelta(seconds=1), timedelta(seconds=5), timedelta(minutes=1)
 _SOON_TRIES = 60

@@ -8,10 +8,9 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError
 
-with workflow.unsafe.imports_passed_through():
-    from activities.recompile import RECOMPILE, RecompiledPage, RecompilePage
-    from perdure.contract import RECOMPILE_WORKFLOW
-    from perdure.recompile import Comparison, Recompile, TurnComparison
+from activities.recompile import RECOMPILE, RecompiledPage, RecompilePage
+from perdure.contract import RECOMPILE_WORKFLOW
+from perdure.recompile import Comparison, Recompile, TurnComparison
 
 PAGE_TURNS = 20
 _ATTEMPT = timedelta(hours=1)

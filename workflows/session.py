@@ -12,42 +12,41 @@ from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, ApplicationError
 
-with workflow.unsafe.imports_passed_through():
-    from activities.commit import Compiled, Deflated, DryRun, ReadPage, inflated
-    from activities.tokens import count as count_tokens
-    from perdure.base import Request, parse
-    from perdure.contract import (
-        MAX_REQUEST_BYTES,
-        SESSION_WORKFLOW,
-        AddAssistantMessage,
-        AddMessage,
-        AddMessages,
-        AddUserMessage,
-        CompileQuery,
-        GetHistory,
-        Handlers,
-        History,
-        Lifecycle,
-        MessagePage,
-        MessagesAnswer,
-        ReadMessages,
-        Replay,
-        SessionAnswer,
-        UpdateSession,
-    )
-    from perdure.errors import PayloadTooLarge, PerdureError, SessionDeleted, SessionRolling, Unavailable
-    from perdure.events import MessageAdded
-    from perdure.history import estimate, render
-    from perdure.message import Message
-    from perdure.replay import turns_of
-    from perdure.session import Session
-    from perdure.wire import refusal
-    from workflows.committer import RETRY, Outcome
-    from workflows.core.command import Command, RecordError, command_of
-    from workflows.core.decide import decide, receipt_of
-    from workflows.core.dry_run import dry_run
-    from workflows.input import NOTHING, json_of
-    from workflows.life import HARD_LIMIT, Life
+from activities.commit import Compiled, Deflated, DryRun, ReadPage, inflated
+from activities.tokens import count as count_tokens
+from perdure.base import Request, parse
+from perdure.contract import (
+    MAX_REQUEST_BYTES,
+    SESSION_WORKFLOW,
+    AddAssistantMessage,
+    AddMessage,
+    AddMessages,
+    AddUserMessage,
+    CompileQuery,
+    GetHistory,
+    Handlers,
+    History,
+    Lifecycle,
+    MessagePage,
+    MessagesAnswer,
+    ReadMessages,
+    Replay,
+    SessionAnswer,
+    UpdateSession,
+)
+from perdure.errors import PayloadTooLarge, PerdureError, SessionDeleted, SessionRolling, Unavailable
+from perdure.events import MessageAdded
+from perdure.history import estimate, render
+from perdure.message import Message
+from perdure.replay import turns_of
+from perdure.session import Session
+from perdure.wire import refusal
+from workflows.committer import RETRY, Outcome
+from workflows.core.command import Command, RecordError, command_of
+from workflows.core.decide import decide, receipt_of
+from workflows.core.dry_run import dry_run
+from workflows.input import NOTHING, json_of
+from workflows.life import HARD_LIMIT, Life
 
 R = TypeVar("R", bound=Request)
 A = TypeVar("A")

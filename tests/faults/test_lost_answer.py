@@ -20,7 +20,7 @@ from perdure.session import SessionConfig
 from perdure.working_set import CompilerConfig, WorkingSet
 from tests.support.load import times, write
 from tests.support.site import DISTURBED, REPEATED, Site
-from workers.runner import RESTRICTIONS, SessionRunner
+from workers.runner import SessionRunner
 from workers.settings import connect_temporal
 from workflows.session import SessionWorkflow
 
@@ -92,7 +92,7 @@ async def _worker(site: Site, make: Callable[[SessionStore, Site], SessionStore]
             task_queue=site.settings.task_queue,
             workflows=[SessionWorkflow],
             activities=activities.all(),
-            workflow_runner=SessionRunner(RESTRICTIONS),
+            workflow_runner=SessionRunner(),
         ):
             yield
     finally:

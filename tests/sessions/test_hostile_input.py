@@ -16,7 +16,7 @@ from tests.sessions.caller import Caller, raw
 from tests.support.eventually import eventually
 from tests.support.runs import histories
 from tests.support.site import Site
-from workers.runner import RESTRICTIONS, SessionRunner
+from workers.runner import SessionRunner
 from workflows.session import SessionWorkflow
 
 
@@ -121,9 +121,7 @@ async def test_two_inputs_are_refused_and_the_session_goes_on(caller: Caller, se
     assert (await caller.says("still here")).sequence_number == 0
     assert await caller.event_types() == ["session_created", "error_recorded", "message_added"]
     replayer = Replayer(
-        workflows=[SessionWorkflow],
-        data_converter=pydantic_data_converter,
-        workflow_runner=SessionRunner(RESTRICTIONS),
+        workflows=[SessionWorkflow], data_converter=pydantic_data_converter, workflow_runner=SessionRunner()
     )
     for history in await histories(caller.site.bare, caller.handle.id):
         await replayer.replay_workflow(history)
