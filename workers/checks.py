@@ -15,6 +15,7 @@ from temporalio.service import RPCError
 
 from activities.stores.migrate import current_and_head
 from activities.stores.weaviate_index import COLLECTION
+from perdure import attributes
 from perdure.errors import PerdureError
 from workers import search_attributes
 from workers.health import pollers
@@ -81,7 +82,7 @@ async def _search_attributes(settings: Settings) -> str:
     missing = await search_attributes.missing(await connect_temporal(settings))
     if missing:
         raise Problem(f"missing: {', '.join(missing)}", "Run `perdure migrate`.")
-    return f"all {len(search_attributes.SEARCH_ATTRIBUTES)} registered"
+    return f"all {len(attributes.ALL)} registered"
 
 
 async def _postgres(settings: Settings) -> str:

@@ -4,24 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from temporalio.common import SearchAttributeKey, SearchAttributeUpdate, TypedSearchAttributes
+from temporalio.common import SearchAttributeUpdate, TypedSearchAttributes
 
-from perdure.contract import (
-    ATTRIBUTE_LAST_ACTIVITY,
-    ATTRIBUTE_MESSAGE_COUNT,
-    ATTRIBUTE_STATUS,
-    ATTRIBUTE_TENANT,
-    ATTRIBUTE_USER,
-)
+from perdure.attributes import LAST_ACTIVITY, MESSAGE_COUNT, STATUS, TENANT, USER
 from perdure.message import text_of
 from perdure.session import Session
 from workflows.core.state import SessionState
-
-_TENANT = SearchAttributeKey.for_keyword(ATTRIBUTE_TENANT)
-_USER = SearchAttributeKey.for_keyword(ATTRIBUTE_USER)
-_STATUS = SearchAttributeKey.for_keyword(ATTRIBUTE_STATUS)
-_MESSAGE_COUNT = SearchAttributeKey.for_int(ATTRIBUTE_MESSAGE_COUNT)
-_LAST_ACTIVITY = SearchAttributeKey.for_datetime(ATTRIBUTE_LAST_ACTIVITY)
 
 _SHOWN_MESSAGES = 6
 _SHOWN_CHARACTERS = 160
@@ -30,17 +18,17 @@ _SHOWN_CHARACTERS = 160
 def attributes(session: Session) -> list[SearchAttributeUpdate[Any]]:
     """All search attributes of a session."""
     return [
-        _TENANT.value_set(session.tenant),
-        _USER.value_set(session.user_id) if session.user_id else _USER.value_unset(),
-        _STATUS.value_set(session.status),
-        _MESSAGE_COUNT.value_set(session.message_count),
-        _LAST_ACTIVITY.value_set(session.last_message_at or session.updated_at),
+        TENANT.value_set(session.tenant),
+        USER.value_set(session.user_id) if session.user_id else USER.value_unset(),
+        STATUS.value_set(session.status),
+        MESSAGE_COUNT.value_set(session.message_count),
+        LAST_ACTIVITY.value_set(session.last_message_at or session.updated_at),
     ]
 
 
 def status_shown(shown: TypedSearchAttributes) -> str | None:
     """The status that the search attributes tell."""
-    return shown.get(_STATUS)
+    return shown.get(STATUS)
 
 
 def details(state: SessionState) -> str:

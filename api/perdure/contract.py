@@ -30,12 +30,6 @@ MAX_NUMBER = 2**53
 PAGE_LIMIT = 100
 """Messages of a page when no limit is asked for."""
 
-ATTRIBUTE_TENANT = "PerdureTenant"
-ATTRIBUTE_USER = "PerdureUser"
-ATTRIBUTE_STATUS = "PerdureStatus"
-ATTRIBUTE_MESSAGE_COUNT = "PerdureMessageCount"
-ATTRIBUTE_LAST_ACTIVITY = "PerdureLastActivity"
-
 
 def _id(value: str) -> str:
     if not is_id(value):

@@ -7,27 +7,15 @@ from datetime import datetime, timedelta
 from zlib import crc32
 
 from temporalio.client import Client, WorkflowExecution
-from temporalio.common import SearchAttributeKey
 from temporalio.service import RPCError
 
+from perdure import attributes
 from perdure.base import Result
-from perdure.contract import (
-    ATTRIBUTE_LAST_ACTIVITY,
-    ATTRIBUTE_MESSAGE_COUNT,
-    ATTRIBUTE_STATUS,
-    ATTRIBUTE_TENANT,
-    ATTRIBUTE_USER,
-    SESSION_WORKFLOW,
-)
+from perdure.contract import SESSION_WORKFLOW
 from perdure.errors import InvalidRequest, Unavailable
 from perdure.ids import workflow_id
 from perdure.reader import SessionFilter, unknown_cursor
 from perdure.session import Session, Status
-
-_STATUS = SearchAttributeKey.for_keyword(ATTRIBUTE_STATUS)
-_USER = SearchAttributeKey.for_keyword(ATTRIBUTE_USER)
-_COUNT = SearchAttributeKey.for_int(ATTRIBUTE_MESSAGE_COUNT)
-_ACTIVITY = SearchAttributeKey.for_datetime(ATTRIBUTE_LAST_ACTIVITY)
 
 
 class SessionSummary(Result):
@@ -93,22 +81,22 @@ def _query(tenant: str, where: SessionFilter) -> str:
         )
     terms = [
         f"WorkflowType = {_quoted(SESSION_WORKFLOW)}",
-        f"{ATTRIBUTE_TENANT} = {_quoted(tenant)}",
+        f"{attributes.TENANT.name} = {_quoted(tenant)}",
         # A session that is active or suspended is an open workflow; an archived one may have been opened again since.
         "ExecutionStatus = 'Running'"
         if where.status in ("active", "suspended")
         else "ExecutionStatus != 'ContinuedAsNew'",
     ]
     if where.status is not None:
-        terms.append(f"{ATTRIBUTE_STATUS} = {_quoted(where.status)}")
+        terms.append(f"{attributes.STATUS.name} = {_quoted(where.status)}")
     else:
-        terms.append(f"{ATTRIBUTE_STATUS} IN ('active', 'suspended', 'archived')")
+        terms.append(f"{attributes.STATUS.name} IN ('active', 'suspended', 'archived')")
     if where.user_id is not None:
-        terms.append(f"{ATTRIBUTE_USER} = {_quoted(where.user_id)}")
+        terms.append(f"{attributes.USER.name} = {_quoted(where.user_id)}")
     if where.updated_after is not None:
-        terms.append(f"{ATTRIBUTE_LAST_ACTIVITY} >= '{where.updated_after.isoformat()}'")
+        terms.append(f"{attributes.LAST_ACTIVITY.name} >= '{where.updated_after.isoformat()}'")
     if where.updated_before is not None:
-        terms.append(f"{ATTRIBUTE_LAST_ACTIVITY} < '{where.updated_before.isoformat()}'")
+        terms.append(f"{attributes.LAST_ACTIVITY.name} < '{where.updated_before.isoformat()}'")
     return " AND ".join(terms)
 
 
@@ -136,15 +124,15 @@ def _token(cursor: str | None) -> bytes | None:
 
 async def _summary(tenant: str, session_id: str, run: WorkflowExecution) -> SessionSummary | None:
     shown = run.typed_search_attributes
-    status = shown.get(_STATUS)
+    status = shown.get(attributes.STATUS)
     if status not in ("active", "suspended", "archived"):
         return None
     return SessionSummary(
         tenant=tenant,
         session_id=session_id,
-        user_id=shown.get(_USER),
+        user_id=shown.get(attributes.USER),
         title=await run.memo_value("title", None),
         status=status,
-        message_count=shown.get(_COUNT) or 0,
-        updated_at=shown.get(_ACTIVITY) or run.start_time,
+        message_count=shown.get(attributes.MESSAGE_COUNT) or 0,
+        updated_at=shown.get(attributes.LAST_ACTIVITY) or run.start_time,
     )

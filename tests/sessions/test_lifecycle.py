@@ -10,7 +10,7 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
 from perdure import SessionDeleted
-from perdure.contract import ATTRIBUTE_STATUS
+from perdure.attributes import STATUS
 from tests.sessions.caller import Caller
 from tests.support.eventually import eventually
 from tests.support.rules import disagreements
@@ -85,7 +85,7 @@ async def test_the_status_of_a_session_can_be_found_in_visibility(site: Site) ->
     caller = await Caller.start(site, "talk", config={"idle_timeout": 0.3})
 
     async def shown(status: str) -> bool:
-        query = f"WorkflowId = '{caller.handle.id}' AND {ATTRIBUTE_STATUS} = '{status}'"
+        query = f"WorkflowId = '{caller.handle.id}' AND {STATUS.name} = '{status}'"
         return (await site.bare.count_workflows(query)).count == 1
 
     await eventually(partial(shown, "suspended"))

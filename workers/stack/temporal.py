@@ -13,9 +13,8 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import Client
 
-from perdure.contract import ATTRIBUTE_STATUS
+from perdure import attributes
 from perdure.errors import Unavailable
-from workers.search_attributes import SEARCH_ATTRIBUTES
 from workers.stack.part import Part
 
 
@@ -52,7 +51,7 @@ class TemporalServer(Part):
 
     def command(self) -> Sequence[str | Path]:
         """`temporal server start-dev`."""
-        attributes = [f"--search-attribute={name}={kind}" for name, (kind, _) in SEARCH_ATTRIBUTES.items()]
+        searched = [f"--search-attribute={key.name}={key.indexed_value_type.name.title()}" for key in attributes.ALL]
         return [
             *(find_binary(), "server", "start-dev", "--ip=127.0.0.1", f"--port={self._port}"),
             *(f"--ui-port={self._ui_port}", f"--namespace={self.namespace}", f"--db-filename={self._data}"),
@@ -60,13 +59,13 @@ class TemporalServer(Part):
             "--dynamic-config-value=history.transferProcessorMaxPollRPS=2000",
             # A closed run can be deleted only after one of these, and by default they come every 30 s.
             '--dynamic-config-value=history.transferProcessorUpdateAckInterval="2s"',
-            *("--log-level=warn", "--log-format=json", *attributes),
+            *("--log-level=warn", "--log-format=json", *searched),
         ]
 
     async def probe(self) -> None:
         """List by a search attribute, then start, end and delete a workflow: health alone says yes too early."""
         client = await Client.connect(self.address, namespace=self.namespace)
-        await client.count_workflows(f"{ATTRIBUTE_STATUS} = 'active'")
+        await client.count_workflows(f"{attributes.STATUS.name} = 'active'")
         name = f"probe:{uuid.uuid4()}"
         handle = await client.start_workflow("Probe", id=name, task_queue=name, task_timeout=timedelta(seconds=1))
         await handle.terminate()
