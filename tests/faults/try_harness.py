@@ -30,12 +30,16 @@ class Patch:
     old: str
     new: str
 
+    def found(self, tree: Path) -> int:
+        """How often `old` stands there."""
+        return (tree / self.file).read_text("utf-8").count(self.old)
+
     def apply(self, tree: Path) -> None:
+        """Change the file in `tree`."""
+        if (found := self.found(tree)) != 1:
+            raise SystemExit(f"{self.file} holds {self.old!r} {found} times; bring the trial up to date")
         path = tree / self.file
-        text = path.read_text("utf-8")
-        if text.count(self.old) != 1:
-            raise SystemExit(f"{self.file} holds {self.old!r} {text.count(self.old)} times; bring the trial up to date")
-        path.write_text(text.replace(self.old, self.new), encoding="utf-8")
+        path.write_text(path.read_text("utf-8").replace(self.old, self.new), encoding="utf-8")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,9 +105,10 @@ TRIALS = {
         patches=[
             Patch(
                 file="activities/session.py",
-                old="result = await self._store.commit(request, events, by_message)",
+                old="result, answered = await asyncio.gather("
+                "self._store.commit(request, events, by_message), _ready(wanted))",
                 new="self.pending = asyncio.create_task(self._store.commit(request, events, by_message))\n"
-                '        result = Committed(outcome="committed")',
+                '        result, answered = Committed(outcome="committed"), await _ready(wanted)',
             )
         ],
         test="test_postgres.py::test_nothing_is_lost_doubled_or_reordered_when_postgres_crashes_under_load",
