@@ -41,18 +41,23 @@ def inflated(working_set: Deflated) -> bytes:
 
 ANSWER_BYTES = 1792 * 1024
 """Of what an activity or a handler answers: a payload holds 2 MB, and a larger one stops its workflow for good."""
+PAGE_MOST_BYTES = 896 * 1024
+"""Of a page that passes through a workflow; one message or one turn may be larger, and is refused."""
 
 
-def answerable(working_sets: Iterable[tuple[int, Message, bytes]]) -> dict[int, Deflated]:
-    """Those of `(sequence, message, working set's JSON)` that answers can carry, by sequence.
+def answerable(working_sets: Iterable[tuple[int, Message, bytes, int]]) -> dict[int, Deflated]:
+    """Those of `(sequence, message, working set's JSON, room)` that answers can carry, by sequence.
 
-    Each goes into an answer beside its message, and all of them into one result. One that is left out is stored all the
-    same, and read by `replay`.
+    Each takes its room twice, deflated in a result and then in an answer, beside its message; all of them go into one
+    result. One that is left out is stored all the same, and read by `replay`.
     """
     found: dict[int, Deflated] = {}
     left = ANSWER_BYTES
-    for sequence, message, body in working_sets:
-        if len(to_json(message)) + len(body) <= ANSWER_BYTES and len(small := deflated(body)) <= left:
+    for sequence, message, body, room in working_sets:
+        if len(body) > room or len(to_json(message)) + len(body) > ANSWER_BYTES:
+            continue
+        small = deflated(body)
+        if len(body) + len(small) <= room and len(small) <= left:
             found[sequence] = small
             left -= len(small)
     return found
@@ -101,7 +106,7 @@ class Opened(_Wire):
 
 
 class Compile(_Wire):
-    """Compile a working set for the message of event `sequence`. `wanted`: the caller asked for the text.
+    """Compile a working set for the message of event `sequence`. `room`: bytes that the answer has for it, if any.
 
     `search_query` is what is looked for, where that is more than the message.
     """
@@ -111,7 +116,7 @@ class Compile(_Wire):
     search_query: str | None = None
     config: CompilerConfig
     explain: bool = False
-    wanted: bool = True
+    room: int = 0
 
 
 class DryRun(_Wire):
@@ -123,6 +128,7 @@ class DryRun(_Wire):
     search_query: str | None = None
     config: CompilerConfig
     explain: bool = False
+    room: int = ANSWER_BYTES
 
 
 class Compiled(_Wire):
@@ -190,7 +196,7 @@ class ReadAnswer(_Wire):
     session_id: str
     first: int
     last: int
-    working_set: bool = False
+    room: int = 0
 
 
 class Answered(_Wire):

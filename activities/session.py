@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from temporalio import activity
 
 from activities.commit import (
-    ANSWER_BYTES,
+    PAGE_MOST_BYTES,
     Answered,
     Commit,
     Committed,
@@ -34,6 +35,8 @@ from perdure.message import Message
 from perdure.reader import Reader
 from perdure.wire import refusal
 from perdure.working_set import WorkingSet, WorkingSetRef, context_hash
+
+P = TypeVar("P", MessagePage, Replay)
 
 COMMITS = (
     "record_user_message",
@@ -89,14 +92,16 @@ class SessionActivities:
     @activity.defn
     async def read_messages(self, request: ReadPage) -> MessagePage:
         try:
-            return await self._reader.read_messages(request.tenant, request.session_id, request.page, PAGE_BYTES)
+            page = await self._reader.read_messages(request.tenant, request.session_id, request.page, PAGE_BYTES)
+            return _passable(page)
         except PerdureError as error:
             raise refusal(error) from None
 
     @activity.defn
     async def read_replay(self, request: ReadPage) -> Replay:
         try:
-            return await self._reader.read_replay(request.tenant, request.session_id, request.page, PAGE_BYTES)
+            page = await self._reader.read_replay(request.tenant, request.session_id, request.page, PAGE_BYTES)
+            return _passable(page)
         except PerdureError as error:
             raise refusal(error) from None
 
@@ -111,7 +116,7 @@ class SessionActivities:
                 search_query=request.search_query,
                 explain=request.explain,
             )
-            return Compiled(working_set=_answer(working_set))
+            return Compiled(working_set=_answer(working_set, request.room))
         except PerdureError as error:
             raise refusal(error) from None
 
@@ -137,7 +142,9 @@ class SessionActivities:
         messages = {event.sequence: event.data.message for event in events if isinstance(event.data, MessageAdded)}
         by_message = {messages[sequence].message_id: made for sequence, made in sets.items()}
         wanted = [
-            (item.sequence, messages[item.sequence], sets[item.sequence]) for item in request.compile if item.wanted
+            (item.sequence, messages[item.sequence], sets[item.sequence], item.room)
+            for item in request.compile
+            if item.room
         ]
         # While Postgres works, the answer is made ready.
         result, answered = await asyncio.gather(self._store.commit(request, events, by_message), _ready(wanted))
@@ -168,31 +175,50 @@ class SessionActivities:
         )
 
 
-async def _ready(working_sets: Sequence[tuple[int, Message, WorkingSet]]) -> dict[int, Deflated]:
+def _passable(page: P) -> P:
+    """The page, if a workflow can pass it on.
+
+    Raises:
+        PayloadTooLarge: its only message or turn is too large.
+    """
+    size = len(page.model_dump_json())
+    if size > PAGE_MOST_BYTES:
+        raise PayloadTooLarge(
+            f"This page has {size} bytes of JSON, and is as short as one can be; the session's workflow passes "
+            f"{PAGE_MOST_BYTES} on. Give the client a reader, which reads from PostgreSQL.",
+            field="page",
+            size_bytes=size,
+            limit_bytes=PAGE_MOST_BYTES,
+        )
+    return page
+
+
+async def _ready(working_sets: Sequence[tuple[int, Message, WorkingSet, int]]) -> dict[int, Deflated]:
     """As `answerable`, off the event loop."""
     if not working_sets:
         return {}
-    bodies = ((sequence, message, made.model_dump_json().encode()) for sequence, message, made in working_sets)
+    bodies = ((number, message, made.model_dump_json().encode(), room) for number, message, made, room in working_sets)
     return await asyncio.to_thread(answerable, bodies)
 
 
-def _answer(working_set: WorkingSet) -> Deflated:
+def _answer(working_set: WorkingSet, room: int) -> Deflated:
     """What a dry run answers, which is nowhere stored.
 
     Raises:
         PayloadTooLarge: with its explanation it is too large.
     """
     body = working_set.model_dump_json().encode()
-    size = len(body)
-    if size > ANSWER_BYTES:
+    small = deflated(body)
+    size = len(body) + len(small)
+    if size > room:
         raise PayloadTooLarge(
-            f"The working set has {size} bytes of JSON; an answer carries {ANSWER_BYTES}. Ask for it without "
-            "`explain`, or with a smaller `token_budget`, `semantic_k` or `lexical_k`.",
+            f"The working set takes {size} bytes, {len(body)} of them JSON; its answer has room for {room}. Ask for it "
+            "without `explain`, or with a smaller `token_budget`, `semantic_k` or `lexical_k`.",
             field="working_set",
             size_bytes=size,
-            limit_bytes=ANSWER_BYTES,
+            limit_bytes=room,
         )
-    return deflated(body)
+    return small
 
 
 def reference(working_set: WorkingSet) -> WorkingSetRef:

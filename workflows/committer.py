@@ -33,6 +33,7 @@ from perdure.thread_query import searched
 from perdure.wire import refusal
 from workflows.core.command import Command, Expire, RecordError
 from workflows.core.decide import compiler_config, conflict, decide, receipt_of
+from workflows.core.load import room_for
 from workflows.core.state import Receipt, SessionState, fold
 
 ATTEMPT = timedelta(seconds=20)
@@ -161,6 +162,8 @@ class Committer:
                     entry.outcome = Outcome([stored[e.sequence] for e in made], result.working_sets)
             case "behind":
                 self._apply(result.events)
+                # Ends the workflow task, which has carried much already: what is answered now goes with the next one.
+                await workflow.sleep(timedelta(milliseconds=1))
             case "known":
                 await self._settle_known(drafts, result)
 
@@ -220,7 +223,6 @@ class Committer:
                     entry.error = refusal(conflict(event.data.message.message_id))
 
     async def _answer_again(self, entry: _Entry, receipt: Receipt) -> None:
-        body = entry.command.body if isinstance(entry.command, Command) else None
         answered = await workflow.execute_local_activity(
             "read_answer",
             ReadAnswer(
@@ -228,13 +230,24 @@ class Committer:
                 session_id=self.state.session.session_id,
                 first=receipt.first,
                 last=receipt.last,
-                working_set=isinstance(body, AddUserMessage) and body.return_working_set,
+                room=self._room(entry.command),
             ),
             result_type=Answered,
             start_to_close_timeout=ATTEMPT,
             retry_policy=RETRY,
         )
         entry.outcome = Outcome(answered.events, answered.working_sets)
+
+    def _room(self, command: Command | Expire | RecordError) -> int:
+        """Bytes that the answer has for a working set."""
+        if not isinstance(command, Command) or not isinstance(body := command.body, AddUserMessage):
+            return 0
+        if not body.return_working_set:
+            return 0
+        try:
+            return room_for(body, compiler_config(self.state.session.config, body.retrieval))
+        except PerdureError:  # the session's settings changed, and these overrides do not go with them
+            return 0
 
     def _apply(self, events: Sequence[Event]) -> None:
         state = fold(self.state, events)
@@ -259,7 +272,7 @@ def _compiles(
             ),
             config=config,
             explain=command.body.explain,
-            wanted=command.body.return_working_set and command.name == Handlers.ADD_USER_MESSAGE,
+            room=room_for(command.body, config) if command.body.return_working_set else 0,
         )
         for event in made
         if isinstance(event.data, MessageAdded)

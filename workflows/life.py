@@ -13,7 +13,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlrea
 from activities.commit import Open, Opened, Owner, Purge
 from perdure.base import parse
 from perdure.contract import PURGE_WORKFLOW, StartSession
-from perdure.errors import InvalidRequest, PerdureError, SessionDeleted, SessionNotFound
+from perdure.errors import InvalidRequest, PerdureError, SessionDeleted, SessionNotFound, Unavailable
 from perdure.ids import workflow_id
 from perdure.wire import named, refusal
 from workflows.carry import Carry, SessionInput, restored
@@ -41,6 +41,7 @@ class Life:
         self._refused: PerdureError | None = None
         self._active_at = workflow.now()
         self._lingered = False
+        self._carried = 0
         try:
             self._input = parse(SessionInput, json_of(raw))
         except PerdureError as error:
@@ -92,7 +93,7 @@ class Life:
     @property
     def _state(self) -> SessionState:
         if self._committer is None:
-            raise self._refused or SessionNotFound(session_id=workflow.info().workflow_id)
+            raise self._refused or Unavailable("The session is being opened. Ask again in a moment.")
         return self._committer.state
 
     @property

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -12,11 +12,10 @@ from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, ApplicationError
 
-from activities.commit import Compiled, Deflated, DryRun, ReadPage, inflated
+from activities.commit import ANSWER_BYTES, Compiled, Deflated, DryRun, ReadPage, inflated
 from activities.tokens import count as count_tokens
 from perdure.base import Request, parse
 from perdure.contract import (
-    MAX_REQUEST_BYTES,
     SESSION_WORKFLOW,
     AddAssistantMessage,
     AddMessage,
@@ -34,17 +33,18 @@ from perdure.contract import (
     SessionAnswer,
     UpdateSession,
 )
-from perdure.errors import PayloadTooLarge, PerdureError, SessionDeleted, SessionRolling, Unavailable
+from perdure.errors import PerdureError, SessionDeleted, SessionRolling, TooMuchInFlight, Unavailable
 from perdure.events import MessageAdded
-from perdure.history import estimate, render
+from perdure.history import estimate, render, within
 from perdure.message import Message
 from perdure.replay import turns_of
-from perdure.session import Session
+from perdure.session import Session, SessionConfig
 from perdure.wire import refusal
 from workflows.committer import RETRY, Outcome
 from workflows.core.command import Command, RecordError, command_of
-from workflows.core.decide import decide, receipt_of
+from workflows.core.decide import compiler_config, decide, receipt_of
 from workflows.core.dry_run import dry_run
+from workflows.core.load import READ_LOAD, TASK_BYTES, check_size, load_of, may_grow_too_large, room_for, size_of
 from workflows.input import NOTHING, json_of
 from workflows.life import HARD_LIMIT, Life
 
@@ -74,11 +74,13 @@ class SessionWorkflow(Life):
     async def _execute(self, name: str, model: type[R], raw: RawValue, *, answered: bool = True) -> Outcome:
         """Parse, commit, answer. Only an `ApplicationError` may leave a handler: all else would stop the workflow."""
         try:
-            _check_size(raw)
-            body = parse(model, json_of(raw))
-            if isinstance(body, AddUserMessage) and not answered:
-                body = body.model_copy(update={"return_working_set": False})
-            return await self._commit(_command(name, body))
+            body = _request(model, raw)
+            if not answered:
+                if isinstance(body, AddUserMessage):
+                    body = body.model_copy(update={"return_working_set": False})
+                return await self._commit(_command(name, body))
+            with self._carrying(self._load(body)):
+                return await self._commit(_command(name, body))
         except PerdureError as error:
             raise refusal(error) from None  # a cause would carry the whole message along
 
@@ -108,13 +110,37 @@ class SessionWorkflow(Life):
             raise refusal(error) from None  # a cause would carry the whole message along
 
     def _admit(self, model: type[R], raw: RawValue) -> R:
-        _check_size(raw)
-        body = parse(model, json_of(raw))
+        body = _request(model, raw)
         if self._refused is not None:
             raise self._refused
         if self._committer is not None and self._used(HARD_LIMIT):
             raise SessionRolling("The session is changing runs. Send again in a moment, with the same key.")
+        if self._carried and self._carried + self._load(body) > TASK_BYTES:
+            raise TooMuchInFlight(
+                "The session carries as much as it can at once. Send again in a moment, with the same key.",
+                carried_bytes=self._carried,
+                limit_bytes=TASK_BYTES,
+            )
         return body
+
+    def _load(self, body: Request) -> int:
+        """Bytes that a workflow task may have to carry for `body` and its answer."""
+        match body:
+            case ReadMessages():
+                return READ_LOAD
+            case CompileQuery() | AddUserMessage(return_working_set=True):
+                config = SessionConfig() if self._committer is None else self._state.session.config
+                return load_of(body) + room_for(body, compiler_config(config, body.retrieval))
+            case _:
+                return load_of(body)
+
+    @contextmanager
+    def _carrying(self, load: int) -> Iterator[None]:
+        self._carried += load
+        try:
+            yield
+        finally:
+            self._carried -= load
 
     async def _add_message(self, name: str, model: type[R], raw: RawValue) -> RawValue:
         outcome = await self._execute(name, model, raw)
@@ -208,10 +234,10 @@ class SessionWorkflow(Life):
 
     @workflow.update(name=Handlers.COMPILE, description="Compile a working set for a query; nothing is added.")
     async def compile_query(self, raw: RawValue = NOTHING) -> RawValue:
-        def request() -> DryRun:
-            return dry_run(self._state, parse(CompileQuery, json_of(raw)))
+        def request(body: CompileQuery) -> DryRun:
+            return dry_run(self._state, body)
 
-        compiled = await self._ask("compile_working_set", request, Compiled)
+        compiled = await self._ask("compile_working_set", CompileQuery, raw, request, Compiled)
         return _payload(b'{"working_set":%b}' % inflated(compiled.working_set))
 
     @compile_query.validator
@@ -223,24 +249,45 @@ class SessionWorkflow(Life):
         except PerdureError as error:
             raise refusal(error) from None  # a cause would carry the whole query along
 
+    @read_messages.validator
+    def _validate_read_messages(self, raw: RawValue = NOTHING) -> None:
+        self._validate_page(raw)
+
+    @read_replay.validator
+    def _validate_read_replay(self, raw: RawValue = NOTHING) -> None:
+        self._validate_page(raw)
+
+    def _validate_page(self, raw: RawValue) -> None:
+        try:
+            self._admit(ReadMessages, raw)
+        except PerdureError as error:
+            raise refusal(error) from None
+
     async def _read(self, name: str, raw: RawValue, answer: type[A]) -> A:
-        def request() -> ReadPage:
+        def request(page: ReadMessages) -> ReadPage:
             session = self._state.session
-            page = parse(ReadMessages, json_of(raw))
             if session.status == "deleted":
                 raise SessionDeleted(session_id=session.session_id)
             return ReadPage(tenant=session.tenant, session_id=session.session_id, page=page)
 
-        return await self._ask(name, request, answer)
+        return await self._ask(name, ReadMessages, raw, request, answer)
 
-    async def _ask(self, name: str, request: Callable[[], object], answer: type[A]) -> A:
+    async def _ask(
+        self, name: str, model: type[R], raw: RawValue, request: Callable[[R], object], answer: type[A]
+    ) -> A:
         """What an activity that changes nothing answers to `request`, made once the session is open."""
         try:
-            await self._opened()
-            result: A = await workflow.execute_local_activity(
-                name, request(), result_type=answer, schedule_to_close_timeout=READ_DEADLINE, retry_policy=RETRY
-            )
-            return result
+            body = _request(model, raw)
+            with self._carrying(self._load(body)):
+                await self._opened()
+                result: A = await workflow.execute_local_activity(
+                    name,
+                    request(body),
+                    result_type=answer,
+                    schedule_to_close_timeout=READ_DEADLINE,
+                    retry_policy=RETRY,
+                )
+                return result
         except PerdureError as error:
             raise refusal(error) from None  # a cause would carry the whole message along
         except ActivityError as error:
@@ -286,12 +333,13 @@ class SessionWorkflow(Life):
             state = self._state
         except PerdureError as error:
             raise refusal(error) from None  # a cause would carry the whole message along
-        return render(
+        history = render(
             [item.parsed for item in state.window],
             max_tokens=request.max_tokens,
             complete=len(state.window) == state.session.message_count,
             count=estimate if request.counting == "estimate" else count_tokens,
         )
+        return within(history, ANSWER_BYTES)
 
     @workflow.query(description="The newest turns, with a reference to each working set.")
     def replay(self) -> Replay:
@@ -309,15 +357,14 @@ class SessionWorkflow(Life):
         return self._state.model_dump(mode="json")
 
 
-def _check_size(raw: RawValue) -> None:
+def _request(model: type[R], raw: RawValue) -> R:
+    """The request, which is neither as it was sent nor as we write it larger than one may be."""
     size = len(raw.payload.data)
-    if size > MAX_REQUEST_BYTES:
-        raise PayloadTooLarge(
-            f"The request has {size} bytes of JSON; the limit is {MAX_REQUEST_BYTES}. Send it in parts.",
-            field="request",
-            size_bytes=size,
-            limit_bytes=MAX_REQUEST_BYTES,
-        )
+    check_size(size)
+    body = parse(model, json_of(raw))
+    if may_grow_too_large(size):
+        check_size(size_of(body))
+    return body
 
 
 def _answer(message: Message, working_set: Deflated | None) -> RawValue:

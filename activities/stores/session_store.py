@@ -35,7 +35,7 @@ from perdure.session import Session
 from perdure.working_set import WorkingSet
 
 CATCH_UP_BYTES = 512 * 1024
-"""Bound of the events that one answer brings to a run that is behind."""
+"""Bound of the events that one answer brings to a run that is behind: always those of whole commands, one at least."""
 
 
 class PostgresSessionStore:
@@ -155,13 +155,15 @@ class PostgresSessionStore:
                 is_session(events, request.tenant, request.session_id), events.c.sequence > request.base_sequence
             )
             found: list[Event] = []
-            size = 0
+            whole = size = 0  # events of `found` that end with a command, and their bytes with those of the next one
             async with in_batches(connection, later, events.c.sequence) as rows:
                 async for row in rows:
                     event = event_of(row)
+                    if event.ordinal == 0:
+                        whole = len(found)
                     size += len(event.model_dump_json())
-                    if found and size > CATCH_UP_BYTES:
-                        break
+                    if whole and size > CATCH_UP_BYTES:
+                        return Committed(outcome="behind", events=found[:whole])
                     found.append(event)
         return Committed(outcome="behind", events=found)
 
@@ -195,7 +197,7 @@ class PostgresSessionStore:
                 .order_by(events.c.sequence)
             )
             found = [event_of(row) for row in rows.mappings()]
-            if not request.working_set:
+            if not request.room:
                 return Answered(events=found)
             added = {
                 e.data.message.message_id: (e.sequence, e.data.message)
@@ -208,10 +210,8 @@ class PostgresSessionStore:
                     working_sets.c.message_id.in_(added),
                 )
             )
-            return Answered(
-                events=found,
-                working_sets=answerable((*added[message_id], to_json(body)) for message_id, body in bodies),
-            )
+            sets = ((*added[message_id], to_json(body), request.room) for message_id, body in bodies)
+            return Answered(events=found, working_sets=answerable(sets))
 
 
 def fenced(owner: Owner) -> ApplicationError:

@@ -27,6 +27,7 @@ from perdure.errors import (
     SessionNotActive,
     SessionNotFound,
     SessionRolling,
+    TooMuchInFlight,
     Unavailable,
     WorkingSetCorrupted,
 )
@@ -78,6 +79,7 @@ __all__ = [
     "SessionNotFound",
     "SessionRolling",
     "SessionSummary",
+    "TooMuchInFlight",
     "Turn",
     "TurnComparison",
     "Unavailable",

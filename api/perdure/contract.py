@@ -23,8 +23,8 @@ MAX_IN_FLIGHT = 8
 """Updates a caller keeps in flight on one session; over ten, Temporal's throughput collapses."""
 MAX_BATCH = 100
 """Messages that one `add_messages` may carry."""
-MAX_REQUEST_BYTES = 1536 * 1024
-"""Limit of one request's JSON; a payload of Temporal holds 2 MB."""
+MAX_REQUEST_BYTES = 1024 * 1024
+"""Limit of one request's JSON; a workflow task of Temporal carries 4 MB, and a request up to three times."""
 MAX_NUMBER = 2**53
 """Largest number that a page's bounds may have."""
 PAGE_LIMIT = 100

@@ -19,7 +19,8 @@
     │   └── CapacityExceeded    the tenant's active sessions are used up
     ├── WorkingSetCorrupted     a stored working set no longer has its hash
     ├── OutcomeUnknown          no answer in time: it may have happened; send again with the same key
-    │   └── SessionRolling      the session is changing runs; the client sends again by itself
+    │   ├── SessionRolling      the session is changing runs; the client sends again by itself
+    │   └── TooMuchInFlight     the session carries as much as it can; the client sends again by itself
     └── Unavailable             a server could not be reached; nothing is known to have happened
 
 The class name is the wire name: the `type` of the `ApplicationError` that a workflow raises, and the `code` of a
@@ -133,6 +134,11 @@ class OutcomeUnknown(PerdureError):
 class SessionRolling(OutcomeUnknown):
     """The session is changing runs, and takes nothing for a moment. An attempt whose workflow task was lost may have
     carried the command out all the same: send it again with the same key, as the client does by itself."""
+
+
+class TooMuchInFlight(OutcomeUnknown):
+    """Requests and answers in flight on the session are as large as one workflow task carries. As for `SessionRolling`:
+    send it again in a moment, with the same key, as the client does by itself."""
 
 
 class Unavailable(PerdureError):

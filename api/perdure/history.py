@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from pydantic_core import to_json
+
 from perdure.contract import History
 from perdure.message import Message, text_of
 
 SEPARATOR = "\n\n"
+_FRAME_BYTES = 1024
+"""Of a history's JSON, what is around its text and its messages."""
 CountTokens = Callable[[str], int]
 
 
@@ -60,6 +64,26 @@ def render(
         messages=kept,
         complete=complete and len(kept) == len(messages),
     )
+
+
+def within(history: History, max_bytes: int) -> History:
+    """The history, or as many of its newest messages as fit into `max_bytes` of JSON, which holds each twice: as text
+    and as itself. Should not even the newest fit, its text is cut, and `truncated` is set."""
+    if len(to_json(history)) <= max_bytes:
+        return history
+    left = max_bytes - _FRAME_BYTES
+    kept: list[Message] = []
+    for message in reversed(history.messages):
+        left -= len(to_json(message)) + len(to_json(line_of(message)))
+        if left < 0:
+            break
+        kept.insert(0, message)
+    if kept:
+        return History(text=SEPARATOR.join(map(line_of, kept)), messages=kept, complete=False)
+    newest = history.messages[-1]
+    room = max_bytes - _FRAME_BYTES - len(to_json(newest))
+    text = _cut(line_of(newest), room, lambda text: len(to_json(text)))
+    return History(text=text, messages=[newest], complete=False, truncated=True)
 
 
 def _cut(text: str, max_tokens: int, count: CountTokens) -> str:

@@ -24,7 +24,7 @@ from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from perdure.contract import SESSION_WORKFLOW
-from perdure.errors import InvalidRequest, SessionRolling, Unavailable
+from perdure.errors import InvalidRequest, SessionRolling, TooMuchInFlight, Unavailable
 from perdure.wire import named
 
 TASK_TIMEOUT = timedelta(seconds=2)
@@ -212,7 +212,7 @@ class TemporalTransport:
 
 def _refused(cause: ApplicationError) -> Exception:
     match cause.type:
-        case SessionRolling.__name__:
+        case SessionRolling.__name__ | TooMuchInFlight.__name__:
             return TryAgain(cause.message, sent=True, ended=True)
         case "AcceptedUpdateCompletedWorkflow":  # the run ended with the update in it: the next one knows the key
             return TryAgain(cause.message, sent=True, ended=True)

@@ -15,6 +15,7 @@ from activities.session import SessionActivities
 from activities.stores.engine import engine_of
 from activities.stores.session_store import PostgresSessionStore
 from activities.tokens import count
+from perdure.contract import MAX_BATCH
 from perdure.events import Event
 from perdure.session import SessionConfig
 from perdure.working_set import CompilerConfig, WorkingSet
@@ -104,6 +105,16 @@ async def test_a_commit_whose_answer_is_lost_is_neither_lost_nor_repeated(site: 
         sessions = await site.sessions(3)
         await write(site.ledger, site.patient(timeout=10), sessions, writers=3, pace=times(15))
         await site.check(met={LOST: 3, FAILED: 3, DISTURBED: 6, REPEATED: 6})
+
+
+async def test_a_large_batch_whose_answer_is_lost_is_answered_whole(site: Site) -> None:
+    async with _worker(site, Flaky):
+        session = await site.patient(timeout=20).start_session("large-batch")
+        batch = [{"role": "user", "content": f"{number}" * 4000} for number in range(MAX_BATCH)]
+        first = await session.add_messages(batch, request_id="batch")  # the first commit: stored, and its answer lost
+        assert [fault.kind for fault in site.ledger.faults] == [LOST]
+        assert [message.sequence_number for message in first] == list(range(MAX_BATCH))
+        assert await session.add_messages(batch, request_id="batch") == first
 
 
 async def test_an_idle_deadline_that_passes_during_a_long_commit_costs_no_history(site: Site) -> None:

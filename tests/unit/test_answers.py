@@ -71,11 +71,11 @@ def noise(size: int) -> bytes:
     [(1, 1000, True), (1, ANSWER_BYTES + 1, False), (400_000, ANSWER_BYTES - 300_000, False)],
 )
 def test_an_answer_carries_a_working_set_that_fits_beside_its_message(content: int, size: int, carried: bool) -> None:
-    assert bool(answerable([(7, message("x" * content), b"w" * size)])) == carried
+    assert bool(answerable([(7, message("x" * content), b"w" * size, 2 * ANSWER_BYTES)])) == carried
 
 
 def test_all_working_sets_of_a_commit_fit_into_one_result() -> None:
-    found = answerable((n, message("hello"), noise(400_000)) for n in range(8))
+    found = answerable((n, message("hello"), noise(400_000), ANSWER_BYTES) for n in range(8))
     assert 2 <= len(found) < 8
     assert sum(map(len, found.values())) <= ANSWER_BYTES
     assert inflated(found[0]) == noise(400_000)

@@ -20,13 +20,14 @@ from perdure.errors import (
     PerdureError,
     SessionNotFound,
     SessionRolling,
+    TooMuchInFlight,
     Unavailable,
 )
 
 CODES: dict[int, set[type[PerdureError]]] = {
     2: {InvalidMessage, InvalidRequest, InvalidRole, InvalidSessionId, PayloadTooLarge},
     3: {CorpusNotFound, CorpusVersionNotFound, MessageNotFound, SessionNotFound},
-    4: {OutcomeUnknown, SessionRolling, Unavailable},
+    4: {OutcomeUnknown, SessionRolling, TooMuchInFlight, Unavailable},
 }
 """Exit codes of the errors that don't end with 1: usage, not found, unavailable."""
 

@@ -8,6 +8,7 @@ from perdure.errors import CorpusNotFound, SessionDeleted
 from perdure.message import check_content
 from perdure.thread_query import searched
 from workflows.core.decide import compiler_config
+from workflows.core.load import room_for
 from workflows.core.state import SessionState
 
 
@@ -35,4 +36,5 @@ def dry_run(state: SessionState, body: CompileQuery) -> DryRun:
         search_query=searched(config, body.query, session.active_message_id, state.messages),
         config=config,
         explain=body.explain,
+        room=room_for(body, config),
     )

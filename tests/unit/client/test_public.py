@@ -16,7 +16,8 @@ Busy CapacityExceeded Citation Client Comparison CompilerConfig CorpusNotFound C
 IdempotencyConflict InvalidMessage InvalidRequest InvalidRole InvalidSessionId Message MessageAnswer
 MessageNotFound MessagePage NewMessage OutcomeUnknown PayloadTooLarge PerdureError Reader Refused Replay Session
 SessionConfig SessionDeleted SessionFilter SessionHandle SessionList SessionNotActive SessionNotFound SessionRolling
-SessionSummary Turn TurnComparison Unavailable WorkingSet WorkingSetCorrupted WorkingSetDiff WorkingSetSpan
+SessionSummary TooMuchInFlight Turn TurnComparison Unavailable WorkingSet WorkingSetCorrupted WorkingSetDiff
+WorkingSetSpan
 """
 REFUSED = """
 CorpusNotFound CorpusVersionNotFound HeadMoved IdempotencyConflict InvalidMessage InvalidRequest InvalidRole

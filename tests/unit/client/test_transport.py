@@ -11,7 +11,7 @@ from temporalio.client import Client, WorkflowQueryFailedError, WorkflowUpdateFa
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from perdure.errors import HeadMoved, InvalidRequest, PerdureError, SessionRolling, Unavailable
+from perdure.errors import HeadMoved, InvalidRequest, PerdureError, SessionRolling, TooMuchInFlight, Unavailable
 from perdure.transport import NotOpen, TemporalTransport, TryAgain, Update
 
 UPDATE = Update(workflow_id="session:default:s", name="suspend", body={}, update_id="u")
@@ -39,6 +39,7 @@ async def transport() -> TemporalTransport:
         (RPCError("busy", RPCStatusCode.RESOURCE_EXHAUSTED, b""), True, False),
         (RPCError("aborted", RPCStatusCode.ABORTED, b""), True, False),
         (refused(SessionRolling.__name__), True, True),
+        (refused(TooMuchInFlight.__name__), True, True),
         (refused("AcceptedUpdateCompletedWorkflow"), True, True),
         (refused("Fenced"), False, True),
         (RuntimeError("Failed client connect: no"), False, False),

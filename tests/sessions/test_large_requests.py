@@ -1,0 +1,101 @@
+"""What is large is answered, or refused by name: one workflow task carries 4 MB, and more would end the workflow."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from temporalio.client import WorkflowExecutionStatus, WorkflowUpdateFailedError
+
+from perdure.contract import MAX_BATCH, MAX_IN_FLIGHT, MAX_REQUEST_BYTES
+from tests.sessions.caller import Caller, raw
+from tests.support.site import Site
+
+LARGE = 250_000
+
+
+def batch(characters: int) -> dict[str, Any]:
+    messages = [{"role": "user", "content": "x" * characters} for _ in range(MAX_BATCH)]
+    return {"request_id": "batch", "messages": messages}
+
+
+async def still_open(caller: Caller) -> bool:
+    """Whether the run that was there at the start is there, and takes a message."""
+    await caller.says("still here")
+    return (await caller.handle.describe()).status == WorkflowExecutionStatus.RUNNING
+
+
+async def test_the_largest_batch_has_the_same_answer_each_time(caller: Caller) -> None:
+    largest = batch(MAX_REQUEST_BYTES // MAX_BATCH - 100)
+    first = await caller.update("add_messages", largest)
+    assert len(first["messages"]) == MAX_BATCH
+    assert await caller.update("add_messages", largest) == first
+    assert await still_open(caller)
+
+
+async def test_large_messages_at_once_are_answered_or_sent_back(caller: Caller) -> None:
+    async def post(number: int) -> str:
+        try:
+            await caller.update("add_user_message", {"content": "x" * LARGE, "message_id": f"m{number}"})
+        except WorkflowUpdateFailedError as error:
+            return getattr(error.cause, "type", "")
+        return "answered"
+
+    told = await asyncio.gather(*map(post, range(MAX_IN_FLIGHT)))
+    assert set(told) == {"answered", "TooMuchInFlight"}
+    assert (await caller.session()).message_count == told.count("answered")
+    assert await still_open(caller)
+
+
+async def test_a_client_sends_again_what_was_too_much_at_once(site: Site) -> None:
+    session = await site.client.start_session("crowd")
+    sent = [session.add_user_message("x" * LARGE) for _ in range(MAX_IN_FLIGHT)]
+    answers = await asyncio.gather(*sent)
+    assert sorted(answer.message.sequence_number for answer in answers) == list(range(MAX_IN_FLIGHT))
+
+
+async def test_large_pages_at_once_are_answered_or_sent_back(caller: Caller) -> None:
+    for number in range(4):
+        await caller.says(f"{number}" * LARGE)
+    pages = [caller.update("read_messages") for _ in range(MAX_IN_FLIGHT)]
+    told = await asyncio.gather(*pages, return_exceptions=True)
+    assert any(isinstance(page, dict) and page["messages"] for page in told)
+    assert await still_open(caller)
+
+
+async def test_a_request_that_grows_when_it_is_written_is_refused(caller: Caller) -> None:
+    await caller.says("hello")
+    before = await caller.history_length()
+    numbers = ",".join(["1e15"] * 850)
+    message = f'{{"role":"user","content":"x","metadata":{{"a":[{numbers}]}}}}'
+    body = f'{{"messages":[{",".join([message] * MAX_BATCH)}]}}'
+    assert len(body) < MAX_REQUEST_BYTES
+    assert (await caller.refused("add_messages", raw(body.encode()))).name == "PayloadTooLarge"
+    assert await caller.history_length() == before
+
+
+async def test_a_turn_too_large_to_pass_on_is_refused_by_name(caller: Caller) -> None:
+    await caller.says("question")
+    for _ in range(4):
+        await caller.says("x" * LARGE, role="tool")
+    refused = await caller.refused("read_replay")
+    assert (refused.name, refused.details["field"]) == ("PayloadTooLarge", "page")
+    assert await still_open(caller)
+
+
+async def test_the_history_of_a_very_large_message_is_cut(site: Site) -> None:
+    caller = await Caller.start(site, "quotes", config={"max_content_bytes": 512 * 1024})
+    await caller.says('"' * 500_000)
+    history = await caller.handle.query("get_history")
+    assert history["truncated"]
+    assert history["text"].startswith('User: "')
+    assert len(history["messages"]) == 1
+
+
+async def test_a_refused_read_leaves_no_trace(caller: Caller) -> None:
+    await caller.says("hello")
+    before = await caller.history_length()
+    for body in ({"limit": 0}, {"before": "x"}, {"unknown": "y" * 1000}):
+        for name in ("read_messages", "read_replay"):
+            assert (await caller.refused(name, body)).name == "InvalidRequest"
+    assert await caller.history_length() == before
