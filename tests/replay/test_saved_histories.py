@@ -36,8 +36,8 @@ NAMES = {
 }
 
 
-SANDBOX = SandboxedWorkflowRunner(SandboxRestrictions.default.with_passthrough_modules("perdure", "activities"))
-"""The SDK's own: what is in `workflows/` finds no clock, no randomness and no I/O in it."""
+SANDBOX = SandboxedWorkflowRunner(SandboxRestrictions.default.with_passthrough_modules("bpe_openai"))
+"""The SDK's own: what a workflow reaches, ours or not, finds no clock, no randomness and no I/O in it."""
 
 
 def _replayer(runner: WorkflowRunner) -> Replayer:
