@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from activities.stores.migrate import current_and_head
 from activities.stores.weaviate_index import COLLECTION
@@ -62,6 +62,8 @@ async def _find(name: str, check: Callable[[Settings], Awaitable[str]], settings
             return Finding(name=name, ok=True, detail=await check(settings))
     except Problem as problem:
         return Finding(name=name, ok=False, detail=str(problem), next_step=problem.next_step)
+    except RPCError as error:  # Temporal answers, but refuses
+        return Finding(name=name, ok=False, detail=error.message, next_step=_after(error, settings))
     except PerdureError as error:  # says itself what to do
         return Finding(name=name, ok=False, detail="unavailable", next_step=error.message)
     except TimeoutError:
@@ -69,12 +71,15 @@ async def _find(name: str, check: Callable[[Settings], Awaitable[str]], settings
         return Finding(name=name, ok=False, detail=f"no answer within {seconds} s", next_step="Look at its log.")
 
 
+def _after(error: RPCError, settings: Settings) -> str:
+    if error.status is RPCStatusCode.NOT_FOUND:
+        return f"Create the namespace {settings.namespace}, or set TEMPORAL_NAMESPACE."
+    return "Check TEMPORAL_NAMESPACE and TEMPORAL_API_KEY, and the server's log."
+
+
 async def _temporal(settings: Settings) -> str:
     client = await connect_temporal(settings)
-    try:
-        await client.count_workflows()
-    except RPCError as error:
-        raise Problem(str(error), f"Create the namespace {settings.namespace}, or set TEMPORAL_NAMESPACE.") from error
+    await client.count_workflows()
     return f"{settings.temporal_address}, namespace {settings.namespace}"
 
 

@@ -24,6 +24,18 @@ async def test_a_database_that_was_never_migrated_is_named_with_the_command_that
     assert postgres.next_step == "Run `perdure migrate`."
 
 
+async def test_a_namespace_that_does_not_exist_is_a_finding_that_says_what_to_do(settings: Settings) -> None:
+    lost = settings.model_copy(
+        update={"temporal": ClientConfigProfile(address=settings.temporal_address, namespace="nope")}
+    )
+    findings = {finding.name: finding for finding in await check_all(lost)}
+    for name in ("temporal", "search attributes", "worker"):
+        assert not findings[name].ok
+        assert "nope" in findings[name].detail
+        assert findings[name].next_step == "Create the namespace nope, or set TEMPORAL_NAMESPACE."
+    assert findings["postgres"].ok
+
+
 async def test_servers_that_are_away_are_all_named_and_each_line_says_what_to_do(settings: Settings) -> None:
     nobody = "127.0.0.1:1"
     away = settings.model_copy(
