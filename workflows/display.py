@@ -35,7 +35,7 @@ def details(state: SessionState) -> str:
     """The session as Markdown: what it is, then its newest messages. Lists, since the UI renders tables badly."""
     session = state.session
     lines = [
-        f"- **{session.title or session.session_id}**, {session.status}, {session.message_count} messages",
+        f"- **{_line(session.title or '') or session.session_id}**, {session.status}, {session.message_count} messages",
         f"- head: `{session.active_message_id or 'none'}`",
     ]
     newest = next((item.working_set for item in reversed(state.window) if item.working_set), None)
@@ -47,7 +47,11 @@ def details(state: SessionState) -> str:
         )
     lines.append("")
     for message in [item.parsed for item in state.window[-_SHOWN_MESSAGES:]]:
-        text = " ".join(text_of(message.content).split())
+        text = _line(text_of(message.content))
         shown = text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
         lines.append(f"- **{message.role}** #{message.sequence_number}: {shown}")
     return "\n".join(lines)
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())  # a line end would break the list

@@ -1,0 +1,21 @@
+"""A session as Temporal's UI shows it."""
+
+from __future__ import annotations
+
+import pytest
+
+from perdure.contract import Handlers, UpdateSession
+from tests.unit.core.test_decide import after, command, user
+from tests.unit.core.test_fold import created
+from workflows.core.state import apply
+from workflows.display import details
+
+
+@pytest.mark.parametrize(("title", "shown"), [("Two\n\n# lines", "Two # lines"), (" \n", "s")])
+def test_whatever_a_title_or_a_message_holds_the_list_keeps_an_item_a_line(title: str, shown: str) -> None:
+    titled = command(Handlers.UPDATE_SESSION, UpdateSession(title=title), "t")
+    state = after(apply(None, created()), titled, user("First\n- second", "m"))
+    session, head, *_, message = details(state).splitlines()
+    assert session == f"- **{shown}**, active, 1 messages"
+    assert head == "- head: `m`"
+    assert message == "- **user** #0: First - second"
