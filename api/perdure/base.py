@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from perdure.errors import InvalidRequest, PerdureError
-from perdure.problems import printable, problem_of
+from perdure.problems import place_of, printable, problem_of, telling
 
 
 class Request(BaseModel):
@@ -72,10 +72,10 @@ def _named(model: type[Request], error: ValidationError) -> PerdureError:
 
 def _listed(model: type[BaseModel], error: ValidationError, *name: str) -> list[dict[str, str]]:
     """The first problems, each with its field; `name` is where the whole of `model` stands."""
-    found = error.errors(include_url=False)[:SHOWN_PROBLEMS]
+    found = telling(error.errors(include_url=False))[:SHOWN_PROBLEMS]
     return [
         {
-            "field": printable(".".join(map(str, (*name, *problem["loc"])))) or "(body)",
+            "field": printable(".".join(map(str, (*name, *place_of(problem))))) or "(body)",
             "problem": problem_of(model, problem),
         }
         for problem in found

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import timedelta
 from difflib import get_close_matches
+from itertools import islice
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -21,23 +23,50 @@ _KINDS = {
 }
 
 
-def problem_of(model: type[BaseModel], details: ErrorDetails) -> str:
+def problem_of(model: type[BaseModel], details: ErrorDetails, *, null: bool = True) -> str:
     """What pydantic found wrong with a value for `model`: what the field takes and what it got, or the known fields.
 
-    Where a field's type does not tell that, it is said in the words of whoever refused it.
+    Where a field's type does not tell that, it is said in the words of whoever refused it. Without `null`, none is
+    offered: not everything can hold one.
     """
     cause = details.get("ctx", {}).get("error")
     if isinstance(cause, Exception):
         return str(cause).removesuffix(".")
     *above, name = details["loc"] or ("",)
+    if _is_parts(name):
+        return f"takes text or a list of parts, not {_quoted(details['input'])}"
     owner = _model_at(model, above)
     if owner is None or details["type"] == "missing":
         return details["msg"]
     if details["type"] == "extra_forbidden":
         return _unknown(str(name), owner)
     field = owner.model_fields.get(str(name))
-    takes = None if field is None else _takes(field)
+    takes = None if field is None else _takes(field, null=null)
     return details["msg"] if takes is None else f"takes {takes}, not {_quoted(details['input'])}"
+
+
+def telling(found: Sequence[ErrorDetails]) -> list[ErrorDetails]:
+    """Without what says that a content is no text, where another one says what is wrong with it as a list of parts."""
+    contents = {details["loc"][:at] for details in found for at, step in enumerate(details["loc"]) if _is_parts(step)}
+    return [details for details in found if details["loc"][-1:] != ("str",) or details["loc"][:-1] not in contents]
+
+
+def place_of(details: ErrorDetails) -> list[int | str]:
+    """Where a caller finds the field: without the names that pydantic gives to a list of parts, and to a part by its
+    type."""
+    place: list[int | str] = []
+    steps = iter(details["loc"])
+    for step in steps:
+        if not _is_parts(step):
+            place.append(step)
+            continue
+        place += [*islice(steps, 1)]  # which part; its type comes next
+        next(steps, None)
+    return place
+
+
+def _is_parts(step: int | str) -> bool:
+    return isinstance(step, str) and step.startswith("list[tagged-union[")
 
 
 def printable(text: str) -> str:
@@ -69,14 +98,13 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
     return next((model for inner in get_args(annotation) if (model := _model_in(inner))), None)
 
 
-def _takes(field: FieldInfo) -> str | None:
+def _takes(field: FieldInfo, *, null: bool) -> str | None:
     """What the field takes: `a whole number from 1 to 9 or null`; none if its type does not tell."""
     choices = get_args(field.annotation) if get_origin(field.annotation) in (Union, UnionType) else (field.annotation,)
     kinds = [_kind(choice) for choice in choices if choice is not NoneType]
     if not kinds or None in kinds:
         return None
-    null = " or null" if NoneType in choices else ""
-    return " or ".join(map(str, kinds)) + _bounds(field) + null
+    return " or ".join(map(str, kinds)) + _bounds(field) + (" or null" if null and NoneType in choices else "")
 
 
 def _kind(annotation: Any) -> str | None:

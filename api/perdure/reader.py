@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Protocol
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from perdure.base import Request, Result
 from perdure.contract import Id, MessagePage, Metadata, ReadMessages, Replay
@@ -17,14 +16,15 @@ from perdure.session import Session, SessionPage, Status
 class SessionFilter(Request):
     """Which sessions to list; every field given must hold. Deleted ones are listed only by their status.
 
-    `metadata` must be contained in the session's; `updated_after` is inclusive, `updated_before` exclusive.
+    `metadata` must be contained in the session's; `updated_after` is inclusive, `updated_before` exclusive; both
+    name their time zone.
     """
 
     user_id: Id | None = None
     status: Status | None = None
     metadata: Metadata = None
-    updated_after: datetime | None = None
-    updated_before: datetime | None = None
+    updated_after: AwareDatetime | None = None
+    updated_before: AwareDatetime | None = None
     limit: int = Field(default=100, ge=1, le=1000)
     cursor: str | None = None
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from perdure.base import parse
-from perdure.contract import AddMessages, StartSession, UpdateSession
+from perdure.contract import AddMessages, AddUserMessage, StartSession, UpdateSession
 from perdure.errors import InvalidRequest
+from perdure.reader import SessionFilter
 from perdure.recompile import Change
 from perdure.session import SessionConfig
 from perdure.working_set import CompilerConfig
@@ -60,6 +61,35 @@ def test_a_field_in_a_list_is_found_and_what_no_type_tells_is_left_to_its_own_wo
         },
         {"field": "messages.1.role", "problem": "Field required"},
     ]
+
+
+@pytest.mark.parametrize(
+    ("content", "field", "problem"),
+    [
+        (None, "", "takes text or a list of parts, not null"),
+        ({"text": "x"}, "", 'takes text or a list of parts, not {"text": "x"}'),
+        ([{"type": "text"}], ".0.text", "Field required"),
+        (["x", {"type": "tool_call", "tool_call_id": "t", "name": 5}], ".1.name", "Input should be a valid string"),
+    ],
+)
+def test_content_of_a_wrong_shape_is_refused_without_the_names_of_types(
+    content: object, field: str, problem: str
+) -> None:
+    with pytest.raises(InvalidRequest) as of_one:
+        parse(AddUserMessage, {"content": content})
+    with pytest.raises(InvalidRequest) as of_many:
+        parse(AddMessages, {"messages": [{"role": "user", "content": content}]})
+    assert of_one.value.details["errors"][-1] == {"field": f"content{field}", "problem": problem}
+    assert of_many.value.details["errors"][-1] == {"field": f"messages.0.content{field}", "problem": problem}
+    assert "str" not in {str(each["field"]).split(".")[-1] for each in of_one.value.details["errors"]}
+    assert "union" not in of_one.value.message
+
+
+@pytest.mark.parametrize("name", ["updated_after", "updated_before"])
+def test_a_time_without_a_zone_is_refused_by_its_field(name: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        parse(SessionFilter, {name: "2026-11-22T16:00:00"})
+    assert refused.value.message == f"SessionFilter: {name}: Input should have timezone info"
 
 
 @pytest.mark.parametrize("retrieval", [{"order": "\udcff"}, {"order": "é" * 1000}, {"\udcff": 1}, {"mmr_lambda": [{}]}])
