@@ -8,21 +8,26 @@ from pathlib import Path
 from typing import Literal, Self
 
 import platformdirs
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfigProfile
 
 from perdure.contract import TASK_QUEUE
-from perdure.errors import Unavailable
-from perdure.ids import DEFAULT_TENANT
+from perdure.errors import InvalidRequest, Unavailable
+from perdure.ids import DEFAULT_TENANT, is_tenant
+from perdure.problems import problem_of
 from workers import telemetry
 from workers.stack.addresses import Addresses
 from workers.stack.lock import FileLock
 
 DEFAULT_ADDRESS = "localhost:7233"
 DEFAULT_NAMESPACE = "default"
+_PREFIX = "PERDURE_"
+_DATABASE_URL = "postgresql+psycopg://user:password@host:port/database"
+_DRIVERS = ("postgresql", "postgresql+psycopg")
 
 
 class Settings(BaseSettings):
@@ -32,14 +37,12 @@ class Settings(BaseSettings):
     `temporal` CLI reads too; telemetry comes from `OTEL_*`.
     """
 
-    model_config = SettingsConfigDict(env_prefix="PERDURE_", frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
 
     tenant: str = Field(DEFAULT_TENANT, description="The tenant that commands act for.")
     task_queue: str = Field(TASK_QUEUE, description="Where workers poll and sessions run.")
 
-    database_url: str | None = Field(
-        None, description="`postgresql+psycopg://user:password@host:port/database`. None: the local stack's."
-    )
+    database_url: str | None = Field(None, description=f"`{_DATABASE_URL}`. None: the local stack's.")
     weaviate_url: str | None = Field(
         None, description="`http://host:port`. None: the local stack's, or none, and working sets are degraded."
     )
@@ -110,10 +113,24 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
     log_format: Literal["json", "text"] = Field("json", description="On stderr: one JSON object a line, or plain text.")
 
+    @field_validator("tenant")
+    @classmethod
+    def _tenant_is_an_id(cls, tenant: str) -> str:
+        if not is_tenant(tenant):
+            raise ValueError(f"takes 1 to 128 characters of A-Z a-z 0-9 . _ -, not {tenant!r}")
+        return tenant
+
+    @field_validator("database_url")
+    @classmethod
+    def _database_url_is_postgres(cls, url: str | None) -> str | None:
+        if url is not None and _driver(url) not in _DRIVERS:
+            raise ValueError(f"takes {_DATABASE_URL}")  # without what it got, which may hold a password
+        return url
+
     @model_validator(mode="after")
     def _embedder_is_whole(self) -> Self:
         if self.embedder_url and not (self.embedder_model and self.embedder_dimension):
-            raise ValueError("PERDURE_EMBEDDER_URL needs PERDURE_EMBEDDER_MODEL and PERDURE_EMBEDDER_DIMENSION.")
+            raise ValueError("PERDURE_EMBEDDER_URL needs PERDURE_EMBEDDER_MODEL and PERDURE_EMBEDDER_DIMENSION")
         return self
 
     @property
@@ -127,9 +144,29 @@ class Settings(BaseSettings):
         return self.temporal.namespace or DEFAULT_NAMESPACE
 
     @classmethod
+    def read(cls) -> Self:
+        """The environment's.
+
+        Raises:
+            InvalidRequest: a variable holds what its setting does not take; the message names each such variable.
+        """
+        try:
+            return cls()
+        except ValidationError as error:
+            problems = [
+                {"field": _variable(details), "problem": problem_of(cls, details, null=False)}
+                for details in error.errors(include_url=False)
+            ]
+        raise InvalidRequest(" ".join("{field}: {problem}.".format(**each) for each in problems), errors=problems)
+
+    @classmethod
     def load(cls) -> Self:
-        """The environment's; what it leaves out is taken from the local stack, if one runs in `data_dir`."""
-        settings = cls()
+        """The environment's; what it leaves out is taken from the local stack, if one runs in `data_dir`.
+
+        Raises:
+            InvalidRequest: as `read`.
+        """
+        settings = cls.read()
         running = Addresses.read(settings.data_dir)
         if running is None or not stack_lock(settings.data_dir).is_held():
             return settings
@@ -157,6 +194,21 @@ class Settings(BaseSettings):
                 "No database is set. Set PERDURE_DATABASE_URL, or start a local stack with `perdure dev`."
             )
         return self.database_url
+
+
+def _variable(details: ErrorDetails) -> str:
+    """Of the environment, that of the setting; all of ours when it is about several together."""
+    return _PREFIX + (str(details["loc"][0]).upper() if details["loc"] else "*")
+
+
+def _driver(url: str) -> str | None:
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        return make_url(url).drivername
+    except (ArgumentError, ValueError):  # the latter of a port that is no number
+        return None
 
 
 def stack_lock(data_dir: Path) -> FileLock:

@@ -22,14 +22,19 @@ def is_id(value: str) -> bool:
     return _ID.fullmatch(value) is not None
 
 
+def is_tenant(value: str) -> bool:
+    """Whether `value` may name a tenant: an id without a colon."""
+    return is_id(value) and ":" not in value
+
+
 def workflow_id(tenant: str, session_id: str) -> str:
     """The workflow id of a session, `session:{tenant}:{session_id}`.
 
     Raises:
         InvalidSessionId: either part is not an id, or the tenant holds a colon.
     """
-    for name, value in (("tenant", tenant), ("session_id", session_id)):
-        if not is_id(value) or (name == "tenant" and ":" in value):
+    for name, value, fits in (("tenant", tenant, is_tenant), ("session_id", session_id, is_id)):
+        if not fits(value):
             raise InvalidSessionId(
                 f"Invalid {name}: {value!r}. Use 1 to 128 characters of A-Z a-z 0-9 . _ : - (no colon in a tenant).",
                 field=name,

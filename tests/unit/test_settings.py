@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from activities.corpus_index import RETENTION
-from perdure.errors import Unavailable
+from perdure.errors import InvalidRequest, Unavailable
 from workers.settings import Settings, stack_lock
 from workers.stack.addresses import Addresses
 
@@ -65,14 +65,49 @@ def test_the_addresses_that_a_killed_stack_left_are_not_used(tmp_path: Path) -> 
 
 def test_an_embedder_is_named_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PERDURE_EMBEDDER_URL", "https://embed.example/v1/embeddings")
-    with pytest.raises(ValidationError, match="PERDURE_EMBEDDER_URL needs PERDURE_EMBEDDER_MODEL"):
+    with pytest.raises(InvalidRequest, match="PERDURE_EMBEDDER_URL needs PERDURE_EMBEDDER_MODEL"):
         Settings.load()
     monkeypatch.setenv("PERDURE_EMBEDDER_MODEL", "m")
     monkeypatch.setenv("PERDURE_EMBEDDER_DIMENSION", "16")
     assert Settings.load().embedder_dimension == 16
     monkeypatch.setenv("PERDURE_EMBEDDER_URL", "embed.example")
-    with pytest.raises(ValidationError, match="embedder_url"):
+    with pytest.raises(InvalidRequest, match="PERDURE_EMBEDDER_URL: "):
         Settings.load()
+
+
+NO_DATABASE = "takes postgresql+psycopg://user:password@host:port/database"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("TEMPORAL_PORT", "abc", 'takes a whole number, not "abc"'),
+        ("LOG_LEVEL", "loud", 'takes one of DEBUG, INFO, WARNING, ERROR, not "loud"'),
+        ("TENANT", "bad id", "takes 1 to 128 characters of A-Z a-z 0-9 . _ -, not 'bad id'"),
+        ("TENANT", "a:b", "takes 1 to 128 characters of A-Z a-z 0-9 . _ -, not 'a:b'"),
+        ("DATABASE_URL", "nonsense", NO_DATABASE),
+        ("DATABASE_URL", "mysql://u:hush@host/d", NO_DATABASE),
+        ("DATABASE_URL", "postgresql+psycopg://u:hush@host:port/d", NO_DATABASE),
+    ],
+)
+def test_a_wrong_variable_is_named_with_what_it_takes(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, problem: str
+) -> None:
+    monkeypatch.setenv(f"PERDURE_{name}", value)
+    with pytest.raises(InvalidRequest) as refused:
+        Settings.load()
+    assert refused.value.message == f"PERDURE_{name}: {problem}."
+
+
+def test_all_wrong_variables_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERDURE_TEMPORAL_PORT", "abc")
+    monkeypatch.setenv("PERDURE_DATABASE_URL", "nonsense")
+    with pytest.raises(InvalidRequest) as refused:
+        Settings.load()
+    assert [each["field"] for each in refused.value.details["errors"]] == [
+        "PERDURE_DATABASE_URL",
+        "PERDURE_TEMPORAL_PORT",
+    ]
 
 
 def test_a_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,5 +126,5 @@ def test_corpora_are_kept_for_as_long_as_it_says(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("PERDURE_CORPUS_RETENTION", "P30D")
     assert Settings.load().corpus_retention == timedelta(days=30)
     monkeypatch.setenv("PERDURE_CORPUS_RETENTION", "-1")
-    with pytest.raises(ValidationError):
+    with pytest.raises(InvalidRequest, match="PERDURE_CORPUS_RETENTION"):
         Settings.load()

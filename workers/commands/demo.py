@@ -43,7 +43,7 @@ def demo(
     from workers.demo import DEFAULT_QUESTIONS, OTHER_QUESTIONS, Demo
     from workers.settings import Settings
 
-    settings = Settings()
+    settings = Settings.read()
     any_port = dict.fromkeys(("temporal_port", "temporal_ui_port", "postgres_port", "weaviate_port"), 0)
     settings = settings.model_copy(
         update={"data_dir": settings.data_dir / "demo"}

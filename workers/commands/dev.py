@@ -42,7 +42,7 @@ async def _dev(workers: int, output: Format) -> int:
         loop.add_signal_handler(number, task.cancel)
     code = INTERRUPTED
     try:
-        async with Stack(Settings(), progress=progress) as stack:
+        async with Stack(Settings.read(), progress=progress) as stack:
             await add_workers(stack, workers)
             show(stack.addresses.shown(), output, lambda: _text(stack))
             code = OK

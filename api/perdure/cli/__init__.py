@@ -84,8 +84,6 @@ def _sentence(error: Exception) -> str:
         return explain(error)
     if isinstance(error, ModuleNotFoundError):
         return f"{error.name} is not installed. Install `perdure[server]`, or run `make .venv` in a checkout."
-    if error.__class__.__name__ == "ValidationError":  # of the settings: each command checks its own input
-        return f"{error}\nCorrect the setting and run the command again."
     return f"{error or type(error).__name__}\nRun it again as `perdure --debug …` to see where."
 
 
