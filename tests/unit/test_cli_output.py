@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from perdure.cli import run
 from perdure.cli.output import Format, exit_code, explain, show
+from perdure.cli.session_text import list_text
+from perdure.cli.working_set_text import working_set_text
 from perdure.errors import (
     BY_CODE,
     CorpusNotFound,
@@ -18,11 +22,14 @@ from perdure.errors import (
     OutcomeUnknown,
     PayloadTooLarge,
     PerdureError,
+    SessionDeleted,
     SessionNotFound,
     SessionRolling,
     TooMuchInFlight,
     Unavailable,
 )
+from perdure.listing import SessionSummary
+from tests.unit.test_diff import working_set
 
 CODES: dict[int, set[type[PerdureError]]] = {
     2: {InvalidMessage, InvalidRequest, InvalidRole, InvalidSessionId, PayloadTooLarge},
@@ -65,3 +72,35 @@ def test_a_setting_that_cannot_be_read_is_named_without_a_traceback(
 def test_json_is_one_line_with_text_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     show({"title": "line\nbreak é"}, Format.JSON, lambda: "")
     assert capsys.readouterr().out == '{"title": "line\\nbreak é"}\n'
+
+
+def test_who_asks_a_deleted_session_is_told_to_start_another() -> None:
+    told = explain(SessionDeleted(session_id="s"))
+    assert told == "Session deleted: s. Its id cannot be used again; start a session with another one."
+
+
+@pytest.mark.parametrize("colour", ["", "1"])
+def test_what_is_no_terminal_gets_each_row_on_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, colour: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("FORCE_COLOR", colour)
+    session_id, title = "s" * 128, "a long title " * 50
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    found = SessionSummary(
+        tenant="t", session_id=session_id, title=f"{title}\n\nend", status="active", message_count=1, updated_at=at
+    )
+    show(found, Format.TEXT, lambda: list_text([found]))
+    _, row = capsys.readouterr().out.splitlines()
+    assert session_id in row
+    assert f"{title}end" in row
+
+
+def test_what_is_no_terminal_gets_the_text_of_a_working_set_to_the_letter(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    text = "[1] a.md\n" + "a word " * 400 + "\n\tif x:  # \t [bold]no markup[/] :smile:  \n\f\n" + "x" * 5000 + "\n"
+    found = working_set([], text)
+    show(found, Format.TEXT, lambda: working_set_text(found))
+    assert capsys.readouterr().out.endswith(f"\n\n{text}\n")

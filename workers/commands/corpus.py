@@ -14,6 +14,7 @@ from perdure.cli.output import INTERRUPTED, OK, Format, Output, progress, show
 from perdure.corpus import MAX_FILE_BYTES, UNCHANGED, Artifact, Corpus, IngestReport, Phase, ingest_workflow_id
 
 if TYPE_CHECKING:
+    from rich.console import Group
     from rich.table import Table
 
     from activities.stores.corpus_store import PostgresCorpusStore
@@ -228,37 +229,38 @@ def plain_table(*columns: str) -> Table:
     return table
 
 
-def _result(report: IngestReport) -> Table:
+def _result(report: IngestReport) -> Group:
+    from rich.console import Group
+    from rich.text import Text
+
     table = plain_table("files", "created", "updated", "skipped", "removed", "left out", "spans", "version", "indexed")
     files = (report.files, report.created, report.updated, report.skipped, report.removed, report.failed)
     counts = (*files, report.spans, report.version)
     table.add_row(*map(str, counts), "yes" if report.indexed else "no")
-    if report.skipped:
-        table.caption = f"{report.skipped} skipped: {UNCHANGED}"
-        table.caption_justify = "left"
-    return table
+    skipped = [Text(f"{report.skipped} skipped: {UNCHANGED}", "table.caption")] if report.skipped else []
+    return Group(table, *skipped)  # not as the table's own caption, which is folded to the table's width
 
 
 def _corpora(found: list[Corpus]) -> Table:
+    from rich.text import Text
+
     table = plain_table("corpus", "version", "documents", "spans", "indexed", "embedder", "updated")
     for held in found:
-        table.add_row(
-            held.corpus,
-            str(held.version),
-            str(held.artifacts),
-            str(held.spans),
-            "yes" if held.indexed else "no",
-            held.embedder,
-            f"{held.updated_at:%Y-%m-%d %H:%M:%S}",
+        values = (
+            *(held.corpus, str(held.version), str(held.artifacts), str(held.spans), "yes" if held.indexed else "no"),
+            *(held.embedder, f"{held.updated_at:%Y-%m-%d %H:%M:%S}"),
         )
+        table.add_row(*map(Text, values))  # as they are: a name may hold what rich takes for markup
     return table
 
 
-def _documents(held: Corpus, artifacts: list[Artifact]) -> Table:
+def _documents(held: Corpus, artifacts: list[Artifact]) -> Group:
+    from rich.console import Group
+    from rich.text import Text
+
     table = plain_table("document", "bytes", "spans", "changed in version")
-    table.title = (
-        f"{held.corpus}, version {held.version}: {held.artifacts} documents, {held.spans} spans by {held.chunking}"
-    )
     for artifact in artifacts:
-        table.add_row(artifact.path, str(artifact.size_bytes), str(artifact.spans), str(artifact.changed_in))
-    return table
+        values = (artifact.path, str(artifact.size_bytes), str(artifact.spans), str(artifact.changed_in))
+        table.add_row(*map(Text, values))  # as they are: a path may hold what rich takes for markup
+    title = f"{held.corpus}, version {held.version}: {held.artifacts} documents, {held.spans} spans by {held.chunking}"
+    return Group(Text(title, "table.title"), table)  # not as the table's own title, which is folded to its width

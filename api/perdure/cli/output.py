@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import TypeAdapter
@@ -23,12 +23,18 @@ from perdure.errors import (
     PayloadTooLarge,
     PerdureError,
     Refused,
+    SessionDeleted,
     SessionNotFound,
     Unavailable,
 )
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 OK, FAILED, USAGE, NOT_FOUND, UNAVAILABLE, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
+_UNBOUNDED = 1_000_000
+"""Characters of a line that no row of a table reaches."""
 _anything: TypeAdapter[Any] = TypeAdapter(Any)
 
 
@@ -46,7 +52,8 @@ Output = Annotated[Format, typer.Option("--output", "-o", help="Print text for p
 def show(data: object, output: Format, text: Callable[[], object]) -> None:
     """Print `data`, models and dataclasses included, as one line of JSON, or else what `text` makes of it.
 
-    `text` answers a string, printed as it is, or anything that rich can render.
+    `text` answers a string, printed as it is, or anything that rich can render. It is fitted to a terminal's width;
+    elsewhere no line is folded or cut, since a program may read it.
     """
     if output is Format.JSON:
         print(json.dumps(_anything.dump_python(data, mode="json"), ensure_ascii=False), flush=True)
@@ -55,9 +62,14 @@ def show(data: object, output: Format, text: Callable[[], object]) -> None:
     if isinstance(rendered, str):
         print(rendered, flush=True)
         return
+    _console().print(rendered)
+
+
+def _console() -> Console:
     from rich.console import Console
 
-    Console().print(rendered)
+    # Asked of stdout itself: FORCE_COLOR makes rich take a pipe for a terminal, of 80 columns.
+    return Console(width=None if sys.stdout.isatty() else _UNBOUNDED)
 
 
 def progress(message: str) -> None:
@@ -83,6 +95,8 @@ def explain(error: PerdureError) -> str:
     match error:
         case SessionNotFound():
             return f"{error.message}. `perdure session list` shows those there are."
+        case SessionDeleted():
+            return f"{error.message}. Its id cannot be used again; start a session with another one."
         case MessageNotFound():
             named = error.details.get("session_id", "SESSION")
             return f"{error.message} `perdure session replay {named} --output json` shows those it has."

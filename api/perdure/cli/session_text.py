@@ -95,7 +95,7 @@ def list_text(sessions: Sequence[SessionSummary]) -> RenderableType:
     table = table_of("session", "status", "messages", "user", "title", "updated")
     for item in sessions:
         values = (
-            *(item.session_id, item.status, str(item.message_count), item.user_id or "-", item.title or "-"),
+            *(item.session_id, item.status, str(item.message_count), item.user_id or "-", _line(item.title) or "-"),
             f"{item.updated_at:%Y-%m-%d %H:%M:%S}",
         )
         table.add_row(*map(Text, values))  # as they are: a title may hold what rich takes for markup
@@ -111,9 +111,14 @@ def sized_text(working_set: WorkingSet) -> Text:
 
 
 def _said(message: Message) -> Text:
-    line = " ".join(line_of(message).split())
+    line = _line(line_of(message))
     shown = line if len(line) <= SHOWN_CHARACTERS else line[: SHOWN_CHARACTERS - 1] + "…"
     return Text.assemble((f"#{message.sequence_number} ", "dim"), (shown, "bold" if message.role == "user" else ""))
+
+
+def _line(text: str | None) -> str:
+    """The text in one line."""
+    return " ".join((text or "").split())
 
 
 def table_of(*columns: str, header: bool = True) -> Table:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import get_args
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -24,7 +26,21 @@ def working_set_text(working_set: WorkingSet) -> RenderableType:
     parts: list[RenderableType] = [sized_text(working_set), citations_text(working_set)]
     if working_set.explain:
         parts += [Text(), *_explained(working_set.explain, working_set.citations)]
-    return Group(*parts, Text(), Text(working_set.text))
+    return Group(*parts, Text(), Verbatim(working_set.text))
+
+
+@dataclass(frozen=True)
+class Verbatim:
+    """Text that is wrapped for a terminal, and elsewhere is printed to the letter."""
+
+    text: str
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """What rich asks for."""
+        if console.file.isatty():
+            yield Text(self.text)
+        else:  # as `Text`, rich would expand its tabs and drop some control characters
+            yield from (Segment(self.text), Segment.line())
 
 
 def diff_text(diff: WorkingSetDiff) -> RenderableType:
