@@ -2,5 +2,5 @@
 
 import os
 
-# The compiler multiplies matrices of some seventy rows, for which threads cost more than they give. NumPy reads it once.
+# The compiler multiplies matrices of some seventy rows: threads cost more than they give. NumPy reads this once.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
