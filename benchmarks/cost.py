@@ -60,10 +60,16 @@ async def turn_cost(rig: Rig, corpus: Corpus, *, rounds: int, warm_up: int) -> l
     floor = p50["update that passes a working set on"] + p50["raw retrieval"] + p50["raw commit"]
     return [
         over_parts("turn / (bare update + retrieval + commit)", p50["turn"], at_most=TURN_OVER_PARTS),
-        over_parts("the same, working set not returned", p50["turn, working set not returned"]),
-        over_parts("turn / the same, retrieval as one hybrid query", p50["turn"], retrieval=hybrid),
-        over_parts("the same, not returned either", p50["turn, working set not returned"], retrieval=hybrid),
-        over_parts("(update that passes a working set on + retrieval + commit) / the same", floor),
+        over_parts(
+            "turn, working set not returned / (bare update + retrieval + commit)", p50["turn, working set not returned"]
+        ),
+        over_parts("turn / (bare update + hybrid query + commit)", p50["turn"], retrieval=hybrid),
+        over_parts(
+            "turn, working set not returned / (bare update + hybrid query + commit)",
+            p50["turn, working set not returned"],
+            retrieval=hybrid,
+        ),
+        over_parts("(update that passes one on + retrieval + commit) / (bare update + retrieval + commit)", floor),
         Figure(
             name="append of two messages / bare update",
             value=p50["append of two messages"] / p50["bare update"],
