@@ -41,7 +41,6 @@ class Life:
         self._refused: PerdureError | None = None
         self._active_at = workflow.now()
         self._lingered = False
-        self._carried = 0
         try:
             self._input = parse(SessionInput, json_of(raw))
         except PerdureError as error:

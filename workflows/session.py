@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -33,20 +33,19 @@ from perdure.contract import (
     SessionAnswer,
     UpdateSession,
 )
-from perdure.errors import PerdureError, SessionDeleted, SessionRolling, TooMuchInFlight, Unavailable
+from perdure.errors import PerdureError, SessionDeleted, Unavailable
 from perdure.events import MessageAdded
 from perdure.history import estimate, render, within
 from perdure.message import Message
 from perdure.replay import turns_of
-from perdure.session import Session, SessionConfig
+from perdure.session import Session
 from perdure.wire import refusal
+from workflows.admission import Admission, request_of
 from workflows.committer import RETRY, Outcome
 from workflows.core.command import Command, RecordError, command_of
-from workflows.core.decide import compiler_config, decide, receipt_of
+from workflows.core.decide import decide, receipt_of
 from workflows.core.dry_run import dry_run
-from workflows.core.load import READ_LOAD, TASK_BYTES, check_size, load_of, may_grow_too_large, room_for, size_of
 from workflows.input import NOTHING, json_of
-from workflows.life import HARD_LIMIT, Life
 
 R = TypeVar("R", bound=Request)
 A = TypeVar("A")
@@ -58,8 +57,8 @@ ERROR_CHARACTERS = 1000
 
 
 @workflow.defn(name=SESSION_WORKFLOW)
-class SessionWorkflow(Life):
-    """One conversation. Handlers: parse, commit, answer; `Life` keeps the time and changes runs."""
+class SessionWorkflow(Admission):
+    """One conversation. Handlers: parse, commit, answer. `Admission` keeps out what is too much, `Life` the time."""
 
     @workflow.init
     def __init__(self, raw: RawValue = NOTHING) -> None:
@@ -74,12 +73,12 @@ class SessionWorkflow(Life):
     async def _execute(self, name: str, model: type[R], raw: RawValue, *, answered: bool = True) -> Outcome:
         """Parse, commit, answer. Only an `ApplicationError` may leave a handler: all else would stop the workflow."""
         try:
-            body = _request(model, raw)
+            body = request_of(model, raw)
             if not answered:
                 if isinstance(body, AddUserMessage):
                     body = body.model_copy(update={"return_working_set": False})
                 return await self._commit(_command(name, body))
-            with self._carrying(self._load(body)):
+            with self._carrying(body):
                 return await self._commit(_command(name, body))
         except PerdureError as error:
             raise refusal(error) from None  # a cause would carry the whole message along
@@ -108,39 +107,6 @@ class SessionWorkflow(Life):
                 decide(self._state, command)
         except PerdureError as error:
             raise refusal(error) from None  # a cause would carry the whole message along
-
-    def _admit(self, model: type[R], raw: RawValue) -> R:
-        body = _request(model, raw)
-        if self._refused is not None:
-            raise self._refused
-        if self._committer is not None and self._used(HARD_LIMIT):
-            raise SessionRolling("The session is changing runs. Send again in a moment, with the same key.")
-        if self._carried and self._carried + self._load(body) > TASK_BYTES:
-            raise TooMuchInFlight(
-                "The session carries as much as it can at once. Send again in a moment, with the same key.",
-                carried_bytes=self._carried,
-                limit_bytes=TASK_BYTES,
-            )
-        return body
-
-    def _load(self, body: Request) -> int:
-        """Bytes that a workflow task may have to carry for `body` and its answer."""
-        match body:
-            case ReadMessages():
-                return READ_LOAD
-            case CompileQuery() | AddUserMessage(return_working_set=True):
-                config = SessionConfig() if self._committer is None else self._state.session.config
-                return load_of(body) + room_for(body, compiler_config(config, body.retrieval))
-            case _:
-                return load_of(body)
-
-    @contextmanager
-    def _carrying(self, load: int) -> Iterator[None]:
-        self._carried += load
-        try:
-            yield
-        finally:
-            self._carried -= load
 
     async def _add_message(self, name: str, model: type[R], raw: RawValue) -> RawValue:
         outcome = await self._execute(name, model, raw)
@@ -277,8 +243,8 @@ class SessionWorkflow(Life):
     ) -> A:
         """What an activity that changes nothing answers to `request`, made once the session is open."""
         try:
-            body = _request(model, raw)
-            with self._carrying(self._load(body)):
+            body = request_of(model, raw)
+            with self._carrying(body):
                 await self._opened()
                 result: A = await workflow.execute_local_activity(
                     name,
@@ -355,16 +321,6 @@ class SessionWorkflow(Life):
     @workflow.query(description="All that the run carries; its shape may change.")
     def get_state(self) -> dict[str, Any]:
         return self._state.model_dump(mode="json")
-
-
-def _request(model: type[R], raw: RawValue) -> R:
-    """The request, which is neither as it was sent nor as we write it larger than one may be."""
-    size = len(raw.payload.data)
-    check_size(size)
-    body = parse(model, json_of(raw))
-    if may_grow_too_large(size):
-        check_size(size_of(body))
-    return body
 
 
 def _answer(message: Message, working_set: Deflated | None) -> RawValue:
