@@ -48,8 +48,8 @@ PAGE_MOST_BYTES = 896 * 1024
 def answerable(working_sets: Iterable[tuple[int, Message, bytes, int]]) -> dict[int, Deflated]:
     """Those of `(sequence, message, working set's JSON, room)` that answers can carry, by sequence.
 
-    Each takes its room twice, deflated in a result and then in an answer, beside its message; all of them go into one
-    result. One that is left out is stored all the same, and read by `replay`.
+    Each has room for two copies: a deflated one, in one result with all others, and itself in an answer beside its
+    message. One that is left out is stored all the same, and read by `replay`.
     """
     found: dict[int, Deflated] = {}
     left = ANSWER_BYTES

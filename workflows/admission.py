@@ -9,11 +9,11 @@ from typing import TypeVar
 from temporalio.common import RawValue
 
 from perdure.base import Request, parse
-from perdure.contract import AddUserMessage, CompileQuery, ReadMessages
+from perdure.contract import AddUserMessage, CompileQuery, ReadMessages, check_request_size
 from perdure.errors import SessionRolling, TooMuchInFlight
 from perdure.session import SessionConfig
 from workflows.core.decide import compiler_config
-from workflows.core.load import READ_LOAD, TASK_BYTES, check_size, load_of, may_grow_too_large, room_for, size_of
+from workflows.core.load import READ_LOAD, TASK_BYTES, load_of, may_grow_too_large, room_for, size_of
 from workflows.input import json_of
 from workflows.life import HARD_LIMIT, Life
 
@@ -61,7 +61,7 @@ class Admission(Life):
         match body:
             case ReadMessages():
                 return READ_LOAD
-            case CompileQuery() | AddUserMessage(return_working_set=True):
+            case CompileQuery() | AddUserMessage():
                 config = SessionConfig() if self._committer is None else self._state.session.config
                 return load_of(body) + room_for(body, compiler_config(config, body.retrieval))
             case _:
@@ -75,8 +75,8 @@ def request_of(model: type[R], raw: RawValue) -> R:
         PerdureError: it is no such request, or too large.
     """
     size = len(raw.payload.data)
-    check_size(size)
+    check_request_size(size)
     body = parse(model, json_of(raw))
     if may_grow_too_large(size):
-        check_size(size_of(body))
+        check_request_size(size_of(body))
     return body

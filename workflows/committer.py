@@ -163,7 +163,8 @@ class Committer:
             case "behind":
                 self._apply(result.events)
                 # Ends the workflow task, which has carried much already: what is answered now goes with the next one.
-                await workflow.sleep(timedelta(milliseconds=1))
+                if workflow.patched("task-ends-after-catching-up"):
+                    await workflow.sleep(timedelta(milliseconds=1))
             case "known":
                 await self._settle_known(drafts, result)
 
@@ -242,8 +243,6 @@ class Committer:
         """Bytes that the answer has for a working set."""
         if not isinstance(command, Command) or not isinstance(body := command.body, AddUserMessage):
             return 0
-        if not body.return_working_set:
-            return 0
         try:
             return room_for(body, compiler_config(self.state.session.config, body.retrieval))
         except PerdureError:  # the session's settings changed, and these overrides do not go with them
@@ -272,7 +271,7 @@ def _compiles(
             ),
             config=config,
             explain=command.body.explain,
-            room=room_for(command.body, config) if command.body.return_working_set else 0,
+            room=room_for(command.body, config),
         )
         for event in made
         if isinstance(event.data, MessageAdded)

@@ -73,11 +73,12 @@ class SessionWorkflow(Admission):
     async def _execute(self, name: str, model: type[R], raw: RawValue, *, answered: bool = True) -> Outcome:
         """Parse, commit, answer. Only an `ApplicationError` may leave a handler: all else would stop the workflow."""
         try:
-            body = request_of(model, raw)
             if not answered:
+                body = request_of(model, raw)
                 if isinstance(body, AddUserMessage):
                     body = body.model_copy(update={"return_working_set": False})
                 return await self._commit(_command(name, body))
+            body = parse(model, json_of(raw))  # its validator has seen its size, by the limit of its time
             with self._carrying(body):
                 return await self._commit(_command(name, body))
         except PerdureError as error:
@@ -243,7 +244,7 @@ class SessionWorkflow(Admission):
     ) -> A:
         """What an activity that changes nothing answers to `request`, made once the session is open."""
         try:
-            body = request_of(model, raw)
+            body = parse(model, json_of(raw))
             with self._carrying(body):
                 await self._opened()
                 result: A = await workflow.execute_local_activity(

@@ -13,8 +13,8 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from perdure.contract import MAX_REQUEST_BYTES
-from perdure.errors import InvalidRequest, OutcomeUnknown, PayloadTooLarge, SessionDeleted, Unavailable
+from perdure.contract import check_request_size
+from perdure.errors import InvalidRequest, OutcomeUnknown, SessionDeleted, Unavailable
 from perdure.gate import Gate, NoPlace
 from perdure.transport import NotOpen, Run, Transport, TryAgain, Update
 
@@ -222,10 +222,4 @@ def _check_size(body: dict[str, Any]) -> None:
         size = len(to_json(body))
     except ValueError as error:
         raise InvalidRequest(f"The request cannot be written as JSON: {error}", errors=[]) from None
-    if size > MAX_REQUEST_BYTES:
-        raise PayloadTooLarge(
-            f"The request has {size} bytes of JSON; the limit is {MAX_REQUEST_BYTES}. Send it in parts.",
-            field="request",
-            size_bytes=size,
-            limit_bytes=MAX_REQUEST_BYTES,
-        )
+    check_request_size(size)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, field_validator
 
 from perdure.base import RefusedField, Request, Result, whole
-from perdure.errors import InvalidRequest, PerdureError
+from perdure.errors import InvalidRequest, PayloadTooLarge, PerdureError
 from perdure.ids import DEFAULT_TENANT, is_id
 from perdure.message import Content, Message, check_metadata, check_role, check_text
 from perdure.session import Session, SessionConfig
@@ -29,6 +29,21 @@ MAX_NUMBER = 2**53
 """Largest number that a page's bounds may have."""
 PAGE_LIMIT = 100
 """Messages of a page when no limit is asked for."""
+
+
+def check_request_size(size: int) -> None:
+    """Refuse a request of more than `MAX_REQUEST_BYTES`.
+
+    Raises:
+        PayloadTooLarge: it is larger.
+    """
+    if size > MAX_REQUEST_BYTES:
+        raise PayloadTooLarge(
+            f"The request has {size} bytes of JSON; the limit is {MAX_REQUEST_BYTES}. Send it in parts.",
+            field="request",
+            size_bytes=size,
+            limit_bytes=MAX_REQUEST_BYTES,
+        )
 
 
 def _id(value: str) -> str:

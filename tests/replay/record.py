@@ -9,21 +9,34 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Worker
 
+from activities.commit import Commit, Committed
+from activities.session import SessionActivities
+from activities.stores.engine import engine_of
 from activities.stores.migrate import upgrade
+from activities.stores.session_reader import PostgresReader
+from activities.stores.session_store import PostgresSessionStore
+from activities.tokens import count
 from perdure.contract import SESSION_WORKFLOW
+from perdure.events import Event
 from perdure.message import ROLES
+from perdure.working_set import WorkingSet
+from tests.faults.test_lost_answer import NoCompiler
 from tests.support.runs import histories
 from tests.support.stack import data_dir, stack_settings
+from workers.runner import SessionRunner
+from workers.settings import Settings
 from workers.stack.stack import Stack
 from workers.worker import running_worker
+from workflows.session import SessionWorkflow
 
 FOLDER = Path(__file__).parent / "histories"
 IDENTITY = "recorder"
@@ -127,6 +140,40 @@ async def _refused(client: Client, task_queue: str) -> None:
     await _save(client, "unknown")
 
 
+class Forgetful(PostgresSessionStore):
+    """Stores its first commit, and loses the answer."""
+
+    forgot = False
+
+    async def commit(
+        self, request: Commit, completed: Sequence[Event], working_sets: Mapping[str, WorkingSet]
+    ) -> Committed:
+        result = await super().commit(request, completed, working_sets)
+        if not self.forgot:
+            self.forgot = True
+            raise ConnectionError("the connection broke")
+        return result
+
+
+async def _caught_up(client: Client, settings: Settings) -> None:
+    """A commit that is repeated finds itself stored."""
+    engine = engine_of(settings.require_database_url())
+    activities = SessionActivities(Forgetful(engine), PostgresReader(engine), NoCompiler(), count)
+    async with Worker(
+        client,
+        task_queue="caught_up",
+        workflows=[SessionWorkflow],
+        activities=activities.all(),
+        workflow_runner=SessionRunner(),
+    ):
+        handle = await client.start_workflow(
+            SESSION_WORKFLOW, {"session_id": "caught_up"}, id="session:default:caught_up", task_queue="caught_up"
+        )
+        await _every_role(handle)
+    await _save(client, "caught_up")
+    await engine.dispose()
+
+
 async def _save(client: Client, name: str) -> None:
     for number, history in enumerate(await histories(client, f"session:default:{name}")):
         text = json.dumps(_without_traces(json.loads(history.to_json())), indent=1, ensure_ascii=False)
@@ -170,6 +217,8 @@ async def main(names: Sequence[str]) -> None:
                     await _save(client, name)
                 if not names:
                     await _refused(client, settings.task_queue)
+            if not names or "caught_up" in names:
+                await _caught_up(client, stack.settings)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ from pydantic_core import to_json
 from activities.commit import ANSWER_BYTES, PAGE_MOST_BYTES
 from perdure.base import Request
 from perdure.contract import MAX_REQUEST_BYTES, AddUserMessage, CompileQuery
-from perdure.errors import PayloadTooLarge
 from perdure.working_set import CompilerConfig
 
 TASK_BYTES = 3840 * 1024
@@ -27,21 +26,6 @@ _EXPLANATION_BYTES = 1024 * 1024
 and for an explanation. One that takes more is stored, and not answered."""
 
 
-def check_size(size: int) -> None:
-    """Refuse a request of more than `MAX_REQUEST_BYTES`.
-
-    Raises:
-        PayloadTooLarge: it is larger.
-    """
-    if size > MAX_REQUEST_BYTES:
-        raise PayloadTooLarge(
-            f"The request has {size} bytes of JSON; the limit is {MAX_REQUEST_BYTES}. Send it in parts.",
-            field="request",
-            size_bytes=size,
-            limit_bytes=MAX_REQUEST_BYTES,
-        )
-
-
 def may_grow_too_large(size: int) -> bool:
     """Whether a request of `size` bytes may be over the limit once we have written it."""
     return _GROWTH * size > MAX_REQUEST_BYTES
@@ -58,6 +42,8 @@ def load_of(body: Request) -> int:
 
 
 def room_for(body: AddUserMessage | CompileQuery, config: CompilerConfig) -> int:
-    """Bytes that its working set may add."""
+    """Bytes that its working set may add; none if the caller does not want it."""
+    if isinstance(body, AddUserMessage) and not body.return_working_set:
+        return 0
     asked = _SET_BYTES + _TOKEN_BYTES * config.token_budget + (_EXPLANATION_BYTES if body.explain else 0)
     return min(asked, ANSWER_BYTES, TASK_BYTES - load_of(body))
