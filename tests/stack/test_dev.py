@@ -45,11 +45,19 @@ class Dev:
         return self.process.returncode, rest.decode()
 
     async def _nobody_left(self) -> bool:
-        return not [p for p in self.family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+        return not any(map(_lives, self.family))
 
     def server(self, name: str) -> psutil.Process:
         """The process of the program `name`."""
-        return next(p for p in self.family if name in p.name() and p.ppid() == self.process.pid)
+        running = psutil.process_iter(["name", "ppid"])
+        return next(p for p in running if p.info["ppid"] == self.process.pid and name in p.info["name"])
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 async def perdure(
