@@ -55,9 +55,11 @@ async def _offset(site: Site, session_id: str) -> timedelta:
     """How long after the deadline the last message came, by the workflow's clock, which the deadline goes by."""
     tenant = site.settings.tenant
     last = (await site.reader.get_session(tenant, session_id)).event_sequence
-    events = (await site.reader.read_events(tenant, session_id, after=max(0, last - 4))).events
+    # At most: early, suspended, resumed, late, suspended again since then.
+    events = (await site.reader.read_events(tenant, session_id, after=max(0, last - 5))).events
     early, late = [event for event in events if isinstance(event.data, MessageAdded)][-2:]
     offset = late.created_at - early.created_at - IDLE
+    between = {event.data.type for event in events if early.sequence < event.sequence < late.sequence}
     site.ledger.met[AT_DEADLINE] += abs(offset) <= NEAR
-    site.ledger.met[AFTER if any(e.data.type == "session_suspended" for e in events[-3:]) else BEFORE] += 1
+    site.ledger.met[AFTER if "session_suspended" in between else BEFORE] += 1
     return offset
