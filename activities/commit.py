@@ -106,12 +106,15 @@ class Opened(_Wire):
 
 
 class Compile(_Wire):
-    """Compile a working set for the message of event `sequence`. `room`: bytes that the answer has for it, if any.
+    """Compile a working set for the message of event `sequence`, under the settings that the session had then.
+
+    `room`: bytes that the answer has for it, if any.
 
     `search_query` is what is looked for, where that is more than the message.
     """
 
     sequence: int
+    corpus: str
     query: str
     search_query: str | None = None
     config: CompilerConfig
@@ -161,7 +164,6 @@ class Commit(_Wire):
     base_sequence: int
     events: list[Event]
     changed: SessionFields
-    corpus: str | None = None
     compile: list[Compile] = Field(default_factory=list)
 
 
@@ -190,16 +192,17 @@ class Committed(_Wire):
 
 
 class ReadAnswer(_Wire):
-    """Ask for what a command left behind, to answer it again."""
+    """Ask for what the command of a key left behind, to answer it again."""
 
     tenant: str
     session_id: str
-    first: int
-    last: int
+    key: str
     room: int = 0
 
 
 class Answered(_Wire):
+    """The command's events; none if nobody ever used its key."""
+
     events: list[Event]
     working_sets: dict[int, Deflated] = Field(default_factory=dict)
 

@@ -70,7 +70,7 @@ class SessionStore(Protocol):
         ...
 
     async def read_answer(self, request: ReadAnswer) -> Answered:
-        """The events of a command, with the working sets of their messages if asked for."""
+        """The events of a key's command, if there was one, with the working sets of their messages if asked for."""
         ...
 
 

@@ -153,11 +153,10 @@ class SessionActivities:
         return result.model_copy(update={"completions": completions, "working_sets": answered})
 
     async def _compile(self, request: Commit, item: Compile) -> WorkingSet:
-        assert request.corpus is not None
         try:
             return await self._compiler.compile(
                 tenant=request.tenant,
-                corpus=request.corpus,
+                corpus=item.corpus,
                 query=item.query,
                 config=item.config,
                 search_query=item.search_query,

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import cast
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
@@ -21,20 +20,17 @@ from activities.commit import (
     Deflated,
     Owner,
     ReadAnswer,
-    SessionFields,
     completed,
 )
-from perdure.contract import AddUserMessage, Handlers
+from perdure.contract import AddUserMessage
 from perdure.errors import PerdureError
 from perdure.events import Event, MessageAdded
-from perdure.message import text_of
-from perdure.session import Session, SessionConfig
-from perdure.thread_query import searched
 from perdure.wire import refusal
+from workflows.commit_parts import activity_name, changed, compiles, numbered
 from workflows.core.command import Command, Expire, RecordError
-from workflows.core.decide import compiler_config, conflict, decide, receipt_of
+from workflows.core.decide import compiler_config, conflict, decide, outlived, receipt_of
 from workflows.core.load import room_for
-from workflows.core.state import Receipt, SessionState, fold
+from workflows.core.state import SessionState, fold
 
 ATTEMPT = timedelta(seconds=20)
 """What one attempt of an activity may take, retrieval included."""
@@ -43,15 +39,8 @@ RETRY = RetryPolicy(
 )
 """A store that is away is waited for, without end: an accepted command is never given up."""
 
-ACTIVITY_OF = {
-    Handlers.ADD_USER_MESSAGE: "record_user_message",
-    Handlers.ADD_ASSISTANT_MESSAGE: "record_assistant_message",
-    Handlers.ADD_MESSAGE: "record_message",
-    Handlers.UPDATE_SESSION: "update_session",
-    Handlers.SUSPEND: "suspend_session",
-    Handlers.RESUME: "resume_session",
-    Handlers.DELETE: "delete_session",
-}
+BATCH = 10
+"""Commands of one commit: as many as Temporal lets updates be in flight. Of signals there may be any number."""
 
 
 @dataclass(frozen=True)
@@ -65,14 +54,24 @@ class Outcome:
 class _Entry:
     """A command in the queue, and later its outcome or its refusal."""
 
-    def __init__(self, command: Command | Expire | RecordError) -> None:
+    def __init__(self, command: Command | Expire | RecordError, answered: bool) -> None:
         self.command = command
+        self.answered = answered
         self.outcome: Outcome | None = None
         self.error: ApplicationError | None = None
 
     @property
     def settled(self) -> bool:
         return self.outcome is not None or self.error is not None
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """What a command in the queue is going to leave behind."""
+
+    entry: _Entry
+    events: list[Event]
+    compiles: list[Compile]
 
 
 class Committer:
@@ -95,22 +94,28 @@ class Committer:
         """Whether nothing waits and nothing is being written."""
         return not self._queue and not self._writing.locked()
 
-    async def execute(self, command: Command | Expire | RecordError) -> Outcome:
-        """Carry out `command`; return once it is stored.
+    async def execute(self, command: Command | Expire | RecordError, *, answered: bool = True) -> Outcome:
+        """Carry out `command`; return once it is stored. `answered`: whether the caller looks at the outcome.
 
         Raises:
             ApplicationError: it was refused, by the refusal's name; nothing of it is stored.
         """
-        entry = _Entry(command)
+        entry = _Entry(command, answered)
         self._queue.append(entry)
         async with self._writing:  # fair: the first in line commits for all who queued behind it meanwhile
             if not entry.settled:
-                batch, self._queue = self._queue, []
-                await self._settle(batch)
+                await self._settle(self._next_batch())
         if entry.error is not None:
             raise entry.error
         assert entry.outcome is not None
         return entry.outcome
+
+    def _next_batch(self) -> list[_Entry]:
+        size = len(self._queue)
+        if size > BATCH and workflow.patched("a-commit-is-bounded"):
+            size = BATCH
+        batch, self._queue = self._queue[:size], self._queue[size:]
+        return batch
 
     async def _settle(self, batch: list[_Entry]) -> None:
         while waiting := [entry for entry in batch if not entry.settled]:
@@ -133,20 +138,17 @@ class Committer:
         state, drafts = await self._decide(waiting)
         if not drafts:
             return
-        events = [event for _, made in drafts for event in made]
-        config = state.session.config
-        compiles = [item for entry, made in drafts for item in _compiles(config, entry.command, made, state)]
+        events = [event for draft in drafts for event in draft.events]
         result = await workflow.execute_local_activity(
-            _activity_name([entry.command for entry, _ in drafts]),
+            activity_name([draft.entry.command for draft in drafts]),
             Commit(
                 tenant=state.session.tenant,
                 session_id=state.session.session_id,
                 owner=self.owner,
                 base_sequence=self.state.event_sequence,
                 events=events,
-                changed=_changed(self.state.session, state.session),
-                corpus=config.corpus,
-                compile=compiles,
+                changed=changed(self.state.session, state.session),
+                compile=[item for draft in drafts for item in draft.compiles],
             ),
             result_type=Committed,
             start_to_close_timeout=ATTEMPT,
@@ -158,8 +160,8 @@ class Committer:
                 self._apply(final)
                 self.commits += 1
                 stored = {event.sequence: event for event in final}
-                for entry, made in drafts:
-                    entry.outcome = Outcome([stored[e.sequence] for e in made], result.working_sets)
+                for draft in drafts:
+                    draft.entry.outcome = Outcome([stored[e.sequence] for e in draft.events], result.working_sets)
             case "behind":
                 self._apply(result.events)
                 # Ends the workflow task, which has carried much already: what is answered now goes with the next one.
@@ -168,80 +170,87 @@ class Committer:
             case "known":
                 await self._settle_known(drafts, result)
 
-    async def _decide(self, waiting: list[_Entry]) -> tuple[SessionState, list[tuple[_Entry, list[Event]]]]:
+    async def _decide(self, waiting: list[_Entry]) -> tuple[SessionState, list[_Draft]]:
         """The events of each command, decided one on top of the other; refusals and repetitions settle here."""
         state = self.state
-        drafts: list[tuple[_Entry, list[Event]]] = []
+        drafts: list[_Draft] = []
         for entry in waiting:
             command = entry.command
             try:
                 receipt = receipt_of(state, command) if isinstance(command, Command) else None
                 if receipt is not None:
                     if receipt.last <= self.state.event_sequence:  # else: its first is in this very batch
-                        await self._answer_again(entry, receipt)
+                        await self._answer_again(entry)
                     continue
                 data = decide(state, command)
             except PerdureError as error:
-                entry.error = refusal(error)
+                if not (outlived(state, error) and await self._carried_out_once(entry)):
+                    entry.error = refusal(error)
                 continue
             if not data:
                 entry.outcome = Outcome()
                 continue
-            key, digest = (command.key, command.body_hash) if isinstance(command, Command) else (None, None)
-            made = [
-                Event(
-                    sequence=state.event_sequence + 1 + ordinal,
-                    key=key,
-                    ordinal=ordinal,
-                    body_hash=digest,
-                    created_at=command.at,
-                    data=item,
-                )
-                for ordinal, item in enumerate(data)
-            ]
+            made = numbered(command, data, state.event_sequence)
             after = fold(state, made)
             assert after is not None
             state = after
-            drafts.append((entry, made))
+            drafts.append(_Draft(entry, made, compiles(command, made, state)))
         return state, drafts
 
-    async def _settle_known(self, drafts: list[tuple[_Entry, list[Event]]], result: Committed) -> None:
+    async def _settle_known(self, drafts: list[_Draft], result: Committed) -> None:
         """Keys that only Postgres remembered: the same body is answered again, another one is refused."""
         receipts = {item.key: item for item in result.receipts}
         taken = set(result.message_ids)
-        for entry, made in drafts:
-            command = entry.command
+        for draft in drafts:
+            entry, command = draft.entry, draft.entry.command
             if not isinstance(command, Command):
                 continue
             if known := receipts.get(command.key):
                 if known.body_hash == command.body_hash:
-                    await self._answer_again(entry, Receipt(known.body_hash, known.first, known.last))
+                    await self._answer_again(entry)
                 else:
                     entry.error = refusal(conflict(command.key))
                 continue
-            for event in made:
+            for event in draft.events:
                 if isinstance(event.data, MessageAdded) and event.data.message.message_id in taken:
                     entry.error = refusal(conflict(event.data.message.message_id))
 
-    async def _answer_again(self, entry: _Entry, receipt: Receipt) -> None:
-        answered = await workflow.execute_local_activity(
+    async def _answer_again(self, entry: _Entry) -> None:
+        """Settle a command that was carried out before."""
+        assert isinstance(entry.command, Command)
+        if not entry.answered and workflow.patched("repeated-signals-read-nothing"):
+            entry.outcome = Outcome()
+            return
+        answered = await self._read_answer(entry.command)
+        entry.outcome = Outcome(answered.events, answered.working_sets)
+
+    async def _carried_out_once(self, entry: _Entry) -> bool:
+        """Settle a command whose key Postgres knows, though the state has forgotten it."""
+        if not isinstance(command := entry.command, Command) or not workflow.patched("late-repeats-are-answered"):
+            return False
+        answered = await self._read_answer(command)
+        if not answered.events:
+            return False
+        if answered.events[0].body_hash == command.body_hash:
+            entry.outcome = Outcome(answered.events, answered.working_sets)
+        else:
+            entry.error = refusal(conflict(command.key))
+        return True
+
+    async def _read_answer(self, command: Command) -> Answered:
+        session = self.state.session
+        answered: Answered = await workflow.execute_local_activity(
             "read_answer",
-            ReadAnswer(
-                tenant=self.state.session.tenant,
-                session_id=self.state.session.session_id,
-                first=receipt.first,
-                last=receipt.last,
-                room=self._room(entry.command),
-            ),
+            ReadAnswer(tenant=session.tenant, session_id=session.session_id, key=command.key, room=self._room(command)),
             result_type=Answered,
             start_to_close_timeout=ATTEMPT,
             retry_policy=RETRY,
         )
-        entry.outcome = Outcome(answered.events, answered.working_sets)
+        return answered
 
-    def _room(self, command: Command | Expire | RecordError) -> int:
+    def _room(self, command: Command) -> int:
         """Bytes that the answer has for a working set."""
-        if not isinstance(command, Command) or not isinstance(body := command.body, AddUserMessage):
+        if not isinstance(body := command.body, AddUserMessage):
             return 0
         try:
             return room_for(body, compiler_config(self.state.session.config, body.retrieval))
@@ -252,49 +261,6 @@ class Committer:
         state = fold(self.state, events)
         assert state is not None
         self.state = state
-
-
-def _compiles(
-    session: SessionConfig, command: Command | Expire | RecordError, made: list[Event], after: SessionState
-) -> list[Compile]:
-    if not isinstance(command, Command) or not isinstance(command.body, AddUserMessage):
-        return []
-    if session.corpus is None:
-        return []
-    config = compiler_config(session, command.body.retrieval)
-    return [
-        Compile(
-            sequence=event.sequence,
-            query=text_of(event.data.message.content),
-            search_query=searched(
-                config, text_of(event.data.message.content), event.data.message.parent_message_id, after.messages
-            ),
-            config=config,
-            explain=command.body.explain,
-            room=room_for(command.body, config),
-        )
-        for event in made
-        if isinstance(event.data, MessageAdded)
-    ]
-
-
-def _changed(before: Session, after: Session) -> SessionFields:
-    changed = {
-        name: getattr(after, name) for name in Session.model_fields if getattr(after, name) != getattr(before, name)
-    }
-    return cast("SessionFields", changed)
-
-
-def _activity_name(commands: list[Command | Expire | RecordError]) -> str:
-    if len(commands) > 1:
-        return "record_messages"
-    match commands[0]:
-        case Command(name=name):
-            return ACTIVITY_OF.get(name, "record_messages")
-        case Expire():
-            return "suspend_session"
-        case RecordError():
-            return "record_error"
 
 
 def cause_of(error: ActivityError | ApplicationError) -> ApplicationError:

@@ -43,7 +43,7 @@ from perdure.wire import refusal
 from workflows.admission import Admission, request_of
 from workflows.committer import RETRY, Outcome
 from workflows.core.command import Command, RecordError, command_of
-from workflows.core.decide import decide, receipt_of
+from workflows.core.decide import decide, outlived, receipt_of
 from workflows.core.dry_run import dry_run
 from workflows.input import NOTHING, json_of
 
@@ -77,18 +77,18 @@ class SessionWorkflow(Admission):
                 body = request_of(model, raw)
                 if isinstance(body, AddUserMessage):
                     body = body.model_copy(update={"return_working_set": False})
-                return await self._commit(_command(name, body))
+                return await self._commit(_command(name, body), answered=False)
             body = parse(model, json_of(raw))  # its validator has seen its size, by the limit of its time
             with self._carrying(body):
                 return await self._commit(_command(name, body))
         except PerdureError as error:
             raise refusal(error) from None  # a cause would carry the whole message along
 
-    async def _commit(self, command: Command | RecordError) -> Outcome:
+    async def _commit(self, command: Command | RecordError, *, answered: bool = True) -> Outcome:
         await self._opened()
         assert self._committer is not None
         self._active_at = max(self._active_at, command.at)
-        outcome = await self._committer.execute(command)
+        outcome = await self._committer.execute(command, answered=answered)
         self._show()
         return outcome
 
@@ -105,7 +105,11 @@ class SessionWorkflow(Admission):
                 return
             command = _command(name, body)
             if receipt_of(self._state, command) is None:
-                decide(self._state, command)
+                try:
+                    decide(self._state, command)
+                except PerdureError as error:
+                    if not outlived(self._state, error):  # else the committer asks Postgres for its key
+                        raise
         except PerdureError as error:
             raise refusal(error) from None  # a cause would carry the whole message along
 

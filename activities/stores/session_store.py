@@ -67,7 +67,7 @@ class PostgresSessionStore:
 
     async def _create(self, connection: AsyncConnection, request: Open) -> Opened:
         start = request.start
-        await _admit(connection, start.tenant)
+        await _admit(connection, start.tenant, start.session_id)
         session = Session(
             tenant=start.tenant,
             session_id=start.session_id,
@@ -129,7 +129,7 @@ class PostgresSessionStore:
             else:
                 async with self._engine.begin() as connection:
                     if status == "active":
-                        await _admit(connection, request.tenant)
+                        await _admit(connection, request.tenant, request.session_id)
                     moved = await connection.scalar(statement, rows)
                     if moved and status == "deleted":
                         await _forget(connection, request)
@@ -190,14 +190,11 @@ class PostgresSessionStore:
         async with self._engine.connect() as connection:
             rows = await connection.execute(
                 select(events)
-                .where(
-                    is_session(events, request.tenant, request.session_id),
-                    events.c.sequence.between(request.first, request.last),
-                )
+                .where(is_session(events, request.tenant, request.session_id), events.c.key == request.key)
                 .order_by(events.c.sequence)
             )
             found = [event_of(row) for row in rows.mappings()]
-            if not request.room:
+            if not found or not request.room:
                 return Answered(events=found)
             added = {
                 e.data.message.message_id: (e.sequence, e.data.message)
@@ -219,8 +216,11 @@ def fenced(owner: Owner) -> ApplicationError:
     return ApplicationError(f"Run {owner.run_id} no longer owns the session.", type=FENCED, non_retryable=True)
 
 
-async def _admit(connection: AsyncConnection, tenant: str) -> None:
-    """Take a place among the tenant's active sessions; the lock is held only where there is a limit."""
+async def _admit(connection: AsyncConnection, tenant: str, session_id: str) -> None:
+    """Take a place among the tenant's active sessions; the lock is held only where there is a limit.
+
+    The session itself is not counted: an attempt whose answer was lost may have activated it.
+    """
     limit = await connection.scalar(
         select(tenants.c.max_active_sessions)
         .where(tenants.c.tenant == tenant, tenants.c.max_active_sessions.is_not(None))
@@ -229,7 +229,9 @@ async def _admit(connection: AsyncConnection, tenant: str) -> None:
     if limit is None:
         return
     current = await connection.scalar(
-        select(func.count()).where(sessions.c.tenant == tenant, sessions.c.status == "active")
+        select(func.count()).where(
+            sessions.c.tenant == tenant, sessions.c.session_id != session_id, sessions.c.status == "active"
+        )
     )
     if current >= limit:
         raise CapacityExceeded(
@@ -240,8 +242,8 @@ async def _admit(connection: AsyncConnection, tenant: str) -> None:
 
 
 async def _forget(connection: AsyncConnection, request: Commit) -> None:
-    """Leave of a deleted session its row and its last event."""
+    """Leave of a deleted session its row and its last event; what the same commit added before goes as well."""
     for table in (working_sets, messages):
         await connection.execute(delete(table).where(is_session(table, request.tenant, request.session_id)))
-    past = events.c.sequence <= request.base_sequence
+    past = events.c.type != "session_deleted"
     await connection.execute(delete(events).where(is_session(events, request.tenant, request.session_id), past))

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from temporalio.client import WorkflowExecutionStatus
 
-from perdure import IdempotencyConflict
+from perdure import HeadMoved, IdempotencyConflict, PayloadTooLarge
 from perdure.message import Message
 from perdure.session import RunBudget, SessionConfig
 from tests.support.eventually import eventually
@@ -112,3 +112,22 @@ async def test_a_key_that_the_run_has_forgotten_is_still_known_to_postgres(site:
         with pytest.raises(IdempotencyConflict):
             await site.client.session(SESSION).add_user_message("Goodbye", message_id=KEY)
         assert (await site.client.session(SESSION).add_assistant_message("Hi")).sequence_number == 8 * 33 + 1
+
+
+async def test_what_was_taken_long_ago_is_answered_whatever_has_changed_since(site: Site) -> None:
+    async with site.worker_here():
+        await site.sessions(1)
+        session = site.client.session(SESSION)
+        question = (await session.add_user_message("Hello", message_id="first")).message
+        answer = await session.add_assistant_message("Hi", message_id=KEY, expected_head="first")
+        await write(site.ledger, site.client, [SESSION], writers=8, pace=times(33))
+        await session.update(config={"max_content_bytes": 1})
+        assert await session.add_assistant_message("Hi", message_id=KEY, expected_head="first") == answer
+        assert (await session.add_user_message("Hello", message_id="first")).message == question
+        with pytest.raises(IdempotencyConflict):
+            await session.add_assistant_message("Ho", message_id=KEY, expected_head="first")
+        with pytest.raises(HeadMoved):
+            await session.add_message("tool", "a", message_id="new", expected_head="first")
+        with pytest.raises(PayloadTooLarge):
+            await session.add_message("tool", "ab", message_id="new")
+        assert (await session.add_message("tool", "c", message_id="new")).sequence_number == 8 * 33 + 2

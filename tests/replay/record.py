@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Worker
@@ -29,7 +30,7 @@ from perdure.contract import SESSION_WORKFLOW
 from perdure.events import Event
 from perdure.message import ROLES
 from perdure.working_set import WorkingSet
-from tests.faults.test_lost_answer import NoCompiler
+from tests.support.own_store import NoCompiler
 from tests.support.runs import histories
 from tests.support.stack import data_dir, stack_settings
 from workers.runner import SessionRunner
@@ -117,7 +118,7 @@ async def _compiled(handle: WorkflowHandle[Any, Any]) -> None:
 
 
 SHORT = {"idle_timeout": 0.3, "archive_after": 0.3}
-SCENES = {
+SCENES: Mapping[str, tuple[Callable[[WorkflowHandle[Any, Any]], Awaitable[None]], Mapping[str, Any]]] = {
     "every_role": (_every_role, {}),
     "several_at_once": (_several_at_once, {}),
     "changed": (_changed, {}),
@@ -157,21 +158,48 @@ class Forgetful(PostgresSessionStore):
 
 async def _caught_up(client: Client, settings: Settings) -> None:
     """A commit that is repeated finds itself stored."""
+    handle = await _start(client, "caught_up", queue="caught_up")
+    async with _worker(client, settings, "caught_up", Forgetful):
+        await _every_role(handle)
+    await _save(client, "caught_up")
+
+
+async def _backlog(client: Client, settings: Settings) -> None:
+    """Many signals wait for a worker, each sent twice."""
+    handle = await _start(client, "backlog", queue="backlog")
+    for number in range(40):
+        await handle.signal("user_message", {"content": f"{number // 2}", "message_id": f"m{number // 2}"})
+    async with _worker(client, settings, "backlog", PostgresSessionStore):
+        await handle.execute_update("add_message", {"role": "system", "content": SETTLED})
+    await _save(client, "backlog")
+
+
+@asynccontextmanager
+async def _worker(
+    client: Client, settings: Settings, queue: str, store: Callable[[AsyncEngine], PostgresSessionStore]
+) -> AsyncIterator[None]:
     engine = engine_of(settings.require_database_url())
-    activities = SessionActivities(Forgetful(engine), PostgresReader(engine), NoCompiler(), count)
+    activities = SessionActivities(store(engine), PostgresReader(engine), NoCompiler(), count)
     async with Worker(
         client,
-        task_queue="caught_up",
+        task_queue=queue,
         workflows=[SessionWorkflow],
         activities=activities.all(),
         workflow_runner=SessionRunner(),
     ):
-        handle = await client.start_workflow(
-            SESSION_WORKFLOW, {"session_id": "caught_up"}, id="session:default:caught_up", task_queue="caught_up"
-        )
-        await _every_role(handle)
-    await _save(client, "caught_up")
+        yield
     await engine.dispose()
+
+
+async def _start(
+    client: Client, name: str, *, queue: str, config: Mapping[str, Any] | None = None
+) -> WorkflowHandle[Any, Any]:
+    start = {"session_id": name, "config": config or {}}
+    handle = await client.start_workflow(SESSION_WORKFLOW, start, id=f"session:default:{name}", task_queue=queue)
+    return client.get_workflow_handle(handle.id)  # without a run: it follows continue-as-new
+
+
+OWN_WORKER = {"caught_up": _caught_up, "backlog": _backlog}
 
 
 async def _save(client: Client, name: str) -> None:
@@ -207,18 +235,13 @@ async def main(names: Sequence[str]) -> None:
                 for name, (scene, config) in SCENES.items():
                     if names and name not in names:
                         continue
-                    handle = await client.start_workflow(
-                        SESSION_WORKFLOW,
-                        {"session_id": name, "config": config},
-                        id=f"session:default:{name}",
-                        task_queue=settings.task_queue,
-                    )
-                    await scene(client.get_workflow_handle(handle.id))
+                    await scene(await _start(client, name, queue=settings.task_queue, config=config))
                     await _save(client, name)
                 if not names:
                     await _refused(client, settings.task_queue)
-            if not names or "caught_up" in names:
-                await _caught_up(client, stack.settings)
+            for name, record in OWN_WORKER.items():
+                if not names or name in names:
+                    await record(client, stack.settings)
 
 
 if __name__ == "__main__":

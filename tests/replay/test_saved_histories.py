@@ -23,6 +23,7 @@ from workflows.session import SessionWorkflow
 FOLDER = Path(__file__).parent / "histories"
 SAVED = sorted(FOLDER.glob("*.json"))
 NAMES = {
+    "backlog",
     "caught_up",
     "changed",
     "compiled",

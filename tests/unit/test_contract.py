@@ -6,7 +6,7 @@ from temporalio import workflow
 
 from activities.session import COMMITS
 from perdure.contract import SESSION_WORKFLOW, Handlers
-from workflows import committer
+from workflows import commit_parts
 from workflows.session import SessionWorkflow
 
 NAMES = {value for name, value in vars(Handlers).items() if name.isupper()}
@@ -37,4 +37,4 @@ def test_every_update_has_a_validator() -> None:
 
 
 def test_every_commit_is_an_activity_that_a_worker_registers() -> None:
-    assert {*committer.ACTIVITY_OF.values(), "record_messages", "record_error"} < set(COMMITS)
+    assert {*commit_parts.ACTIVITY_OF.values(), "record_messages", "record_error"} < set(COMMITS)

@@ -17,7 +17,14 @@ from perdure.contract import (
     NewMessage,
     UpdateSession,
 )
-from perdure.errors import HeadMoved, IdempotencyConflict, InvalidRequest, SessionDeleted
+from perdure.errors import (
+    HeadMoved,
+    IdempotencyConflict,
+    InvalidRequest,
+    PayloadTooLarge,
+    PerdureError,
+    SessionDeleted,
+)
 from perdure.events import (
     ErrorRecorded,
     EventData,
@@ -32,7 +39,7 @@ from perdure.message import Content, Message, Role, check_content, check_role
 from perdure.session import Session, SessionConfig, Status
 from perdure.working_set import CompilerConfig, with_preset
 from workflows.core.command import Command, Expire, RecordError, message_id_in
-from workflows.core.state import Receipt, SessionState
+from workflows.core.state import RECEIPTS, Receipt, SessionState
 
 
 def receipt_of(state: SessionState, command: Command) -> Receipt | None:
@@ -54,6 +61,12 @@ def conflict(key: str) -> IdempotencyConflict:
     )
 
 
+def outlived(state: SessionState, error: PerdureError) -> bool:
+    """Whether a command that is refused so may have been carried out once: long enough ago for its key to be
+    forgotten, and what it is refused for has changed since."""
+    return isinstance(error, HeadMoved | PayloadTooLarge) and len(state.receipts) >= RECEIPTS
+
+
 def decide(state: SessionState, command: Command | Expire | RecordError) -> list[EventData]:
     """The events that `command` causes now; none when it changes nothing.
 
@@ -63,6 +76,8 @@ def decide(state: SessionState, command: Command | Expire | RecordError) -> list
     match command:
         case Expire():
             return _expire(state.session, command.at)
+        case RecordError() if state.session.status == "deleted":
+            return []  # it may quote what was deleted
         case RecordError():
             return [ErrorRecorded(source=command.source, code=command.code, message=command.message)]
     session = state.session

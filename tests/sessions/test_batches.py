@@ -1,0 +1,125 @@
+"""What waits together is stored together, within bounds, and each as it was meant."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from activities.commit import Answered, Commit, Committed, ReadAnswer
+from activities.ports import SessionStore
+from perdure.events import Event
+from perdure.working_set import WorkingSet
+from tests.sessions.caller import Caller
+from tests.support.eventually import eventually
+from tests.support.own_store import OwnStore, ToldCompiler, worker_on
+from tests.support.rules import disagreements
+from tests.support.site import Site
+from workflows.committer import BATCH
+
+SIGNALS = 45
+
+
+class Watched(OwnStore):
+    """Notes what each commit holds, and counts what is read back."""
+
+    def __init__(self, inner: SessionStore) -> None:
+        super().__init__(inner)
+        self.commits: list[list[str]] = []
+        self.reads = 0
+
+    async def commit(
+        self, request: Commit, completed: Sequence[Event], working_sets: Mapping[str, WorkingSet]
+    ) -> Committed:
+        self.commits.append([event.data.type for event in completed])
+        return await self.inner.commit(request, completed, working_sets)
+
+    async def read_answer(self, request: ReadAnswer) -> Answered:
+        self.reads += 1
+        return await self.inner.read_answer(request)
+
+
+class Watch:
+    """Makes the store, and keeps it."""
+
+    store: Watched
+
+    def __call__(self, inner: SessionStore) -> Watched:
+        self.store = Watched(inner)
+        return self.store
+
+
+def _own_queue(site: Site, unique: str) -> Site:
+    site.settings = site.settings.model_copy(update={"task_queue": unique})
+    return site
+
+
+async def _stored(caller: Caller, messages: int) -> bool:
+    return (await caller.event_types()).count("message_added") >= messages
+
+
+async def test_a_backlog_of_signals_is_stored_in_order_a_few_at_a_time(site: Site, unique: str) -> None:
+    caller = await Caller.start(_own_queue(site, unique), "talk", config={"corpus": "none"})
+    for number in range(SIGNALS):  # nobody polls yet
+        await caller.handle.signal("user_message", {"content": f"message {number}", "message_id": f"m{number}"})
+    watch = Watch()
+    async with worker_on(site, watch, ToldCompiler()):
+        await eventually(partial(_stored, caller, SIGNALS))
+        seen = await caller.observed()
+    assert [message.content for message in seen.messages] == [f"message {number}" for number in range(SIGNALS)]
+    assert disagreements(seen) == []
+    assert max(len(events) for events in watch.store.commits) == BATCH
+
+
+async def test_a_signal_that_comes_again_reads_nothing_back(site: Site, unique: str) -> None:
+    caller = await Caller.start(_own_queue(site, unique), "talk")
+    for _ in range(20):
+        await caller.handle.signal("user_message", {"content": "Hello", "message_id": "same"})
+    watch = Watch()
+    async with worker_on(site, watch):
+        await caller.says("the end")
+        assert [m.content for m in (await caller.observed()).messages] == ["Hello", "the end"]
+    assert watch.store.reads == 0
+
+
+async def test_what_was_stored_together_with_a_deletion_is_gone_with_it(site: Site, unique: str) -> None:
+    caller = await Caller.start(_own_queue(site, unique), "talk")
+    sent = await _in_line(
+        caller, *(("add_message", {"role": "user", "content": f"secret {n}"}) for n in range(3)), ("delete", {})
+    )
+    watch = Watch()
+    async with worker_on(site, watch):
+        await asyncio.gather(*sent)
+        assert await caller.event_types() == ["session_deleted"]
+    assert watch.store.commits == [["message_added"], ["message_added", "message_added", "session_deleted"]]
+
+
+async def test_a_message_is_compiled_under_the_settings_that_it_came_under(site: Site, unique: str) -> None:
+    caller = await Caller.start(_own_queue(site, unique), "talk", config={"corpus": "one"})
+    sent = await _in_line(
+        caller,
+        ("add_message", {"role": "system", "content": "goes alone, and the others wait for it"}),
+        ("add_user_message", {"content": "first"}),
+        ("update_session", {"config": {"corpus": "two", "retrieval": {"token_budget": 500}}}),
+        ("add_user_message", {"content": "second"}),
+        ("update_session", {"config": {"corpus": None}}),
+        ("add_user_message", {"content": "third"}),
+    )
+    watch = Watch()
+    async with worker_on(site, watch, ToldCompiler()):
+        _, first, _, second, _, third = await asyncio.gather(*sent)
+    assert watch.store.commits == [["message_added"], ["message_added", "session_updated"] * 2 + ["message_added"]]
+    assert first["working_set"]["degraded_reason"] == "one, 8000 tokens"
+    assert second["working_set"]["degraded_reason"] == "two, 500 tokens"
+    assert third["working_set"] is None
+
+
+async def _in_line(caller: Caller, *updates: tuple[str, object]) -> list[asyncio.Task[Any]]:
+    """Send updates one after the other, while nobody polls: the server keeps them, and hands all over at once."""
+    sent = []
+    for name, body in updates:
+        sent.append(asyncio.create_task(caller.update(name, body)))
+        await asyncio.sleep(0.2)
+    await asyncio.sleep(0.5)
+    return sent

@@ -1,0 +1,93 @@
+"""A worker of sessions in this process, over a store of the test's own: to lose answers, to be slow, to count."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+from temporalio.worker import Worker
+
+from activities.commit import Answered, Commit, Committed, Open, Opened, ReadAnswer
+from activities.ports import Compiler, SessionStore
+from activities.session import SessionActivities, empty
+from activities.stores.engine import engine_of
+from activities.stores.session_store import PostgresSessionStore
+from activities.tokens import count
+from perdure.events import Event
+from perdure.working_set import CompilerConfig, WorkingSet
+from tests.support.site import Site
+from workers.runner import SessionRunner
+from workers.settings import connect_temporal
+from workflows.session import SessionWorkflow
+
+
+class NoCompiler:
+    """For sessions without a corpus, which compile nothing."""
+
+    async def compile(
+        self,
+        *,
+        tenant: str,
+        corpus: str,
+        query: str,
+        config: CompilerConfig,
+        search_query: str | None = None,
+        explain: bool = False,
+    ) -> WorkingSet:
+        raise AssertionError(f"nobody asked for {corpus}")
+
+
+class ToldCompiler:
+    """Gives empty working sets whose text tells the corpus and the budget that were asked for."""
+
+    async def compile(
+        self,
+        *,
+        tenant: str,
+        corpus: str,
+        query: str,
+        config: CompilerConfig,
+        search_query: str | None = None,
+        explain: bool = False,
+    ) -> WorkingSet:
+        return empty(query, f"{corpus}, {config.token_budget} tokens")
+
+
+class OwnStore:
+    """Passes all on to the store inside."""
+
+    def __init__(self, inner: SessionStore) -> None:
+        self.inner = inner
+
+    async def open(self, request: Open) -> Opened:
+        return await self.inner.open(request)
+
+    async def commit(
+        self, request: Commit, completed: Sequence[Event], working_sets: Mapping[str, WorkingSet]
+    ) -> Committed:
+        return await self.inner.commit(request, completed, working_sets)
+
+    async def read_answer(self, request: ReadAnswer) -> Answered:
+        return await self.inner.read_answer(request)
+
+
+@asynccontextmanager
+async def worker_on(
+    site: Site, make: Callable[[SessionStore], SessionStore], compiler: Compiler | None = None
+) -> AsyncIterator[None]:
+    """A worker whose sessions are stored by what `make` makes of the real store."""
+    engine = engine_of(site.settings.require_database_url())
+    store = make(PostgresSessionStore(engine))
+    activities = SessionActivities(store, site.reader, compiler or NoCompiler(), count)
+    client = await connect_temporal(site.stack.settings)
+    try:
+        async with Worker(
+            client,
+            task_queue=site.settings.task_queue,
+            workflows=[SessionWorkflow],
+            activities=activities.all(),
+            workflow_runner=SessionRunner(),
+        ):
+            yield
+    finally:
+        await engine.dispose()
