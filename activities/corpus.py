@@ -63,7 +63,7 @@ class CorpusActivities:
         """Create the corpus if need be."""
         try:
             begun = await self._store.begin(
-                upload.tenant, upload.corpus, upload.upload_id, self._embedder.id, upload.chunking
+                upload.tenant, upload.corpus, upload.upload_id, self._embedder.id, upload.chunking, upload.rows
             )
             chunker_of(begun.chunking)
         except PerdureError as error:

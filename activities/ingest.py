@@ -17,12 +17,16 @@ class _Payload(BaseModel):
 
 
 class Upload(_Payload):
-    """The staged files of one ingest. Without `chunking` the corpus keeps its own, and a new one has the default."""
+    """The staged files of one ingest. Without `chunking` the corpus keeps its own, and a new one has the default.
+
+    `rows` is how many were staged, with those noted as left out; 0 where nobody counted.
+    """
 
     tenant: str
     corpus: str
     upload_id: str
     chunking: str | None = None
+    rows: int = 0
 
 
 class Begun(_Payload):

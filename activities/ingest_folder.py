@@ -64,6 +64,7 @@ async def ingest_folder(
         FileNotFoundError: there is no such folder.
         InvalidRequest: the names are no ids, no file can be ingested, there is no such chunking, the corpus was made
             with another one or with another embedder, or a single file is to prune it.
+        UploadExpired: it waited for so long for another ingest that files it sent are gone.
         PerdureError: the ingest failed.
     """
     workflow_id = ingest_workflow_id(tenant, corpus)

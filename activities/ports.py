@@ -185,14 +185,16 @@ class CorpusStore(CorpusVersions, Protocol):
         ...
 
     async def begin(
-        self, tenant: str, corpus: str, upload_id: str, embedder: EmbedderId, chunking: str | None
+        self, tenant: str, corpus: str, upload_id: str, embedder: EmbedderId, chunking: str | None, rows: int = 0
     ) -> Begun:
         """Create the corpus if need be; its next version is made of this upload and no other from now on.
 
-        Without `chunking` a corpus keeps its own, and a new one has the default.
+        Without `chunking` a corpus keeps its own, and a new one has the default. `rows` is how many files were staged
+        or noted as left out, where that is known.
 
         Raises:
             InvalidRequest: the corpus was made with another embedder or chunking.
+            UploadExpired: the upload has no file, or fewer than `rows`; nothing was changed.
         """
         ...
 

@@ -56,11 +56,13 @@ class IngestCorpus:
             if request.upload_id is None:
                 await self._rebuild()
             else:
+                report = request.report
                 upload = Upload(
                     tenant=request.tenant,
                     corpus=request.corpus,
                     upload_id=request.upload_id,
                     chunking=request.chunking,
+                    rows=report.files if request.prune else report.files - report.failed,
                 )
                 await self._ingest(upload)
         except ActivityError as error:

@@ -23,7 +23,7 @@ from activities.stores.corpus_rows import drop_strangers, held_spans, prune_arti
 from activities.stores.corpus_tables import artifacts, corpora, corpus_versions, spans, uploads
 from activities.stores.corpus_tables import is_corpus as _is
 from activities.stores.tables import tenants
-from perdure.errors import InvalidRequest
+from perdure.errors import InvalidRequest, UploadExpired
 
 _ABANDONED = timedelta(days=1)
 """Age of an upload that nobody will ingest any more."""
@@ -67,7 +67,7 @@ class PostgresCorpusStore(PostgresCorpusOutbox):
             await connection.execute(insert(uploads).on_conflict_do_nothing(), rows)
 
     async def begin(
-        self, tenant: str, corpus: str, upload_id: str, embedder: EmbedderId, chunking: str | None
+        self, tenant: str, corpus: str, upload_id: str, embedder: EmbedderId, chunking: str | None, rows: int = 0
     ) -> Begun:
         async with self._engine.begin() as connection:
             await connection.execute(insert(tenants).values(tenant=tenant).on_conflict_do_nothing())
@@ -96,10 +96,17 @@ class PostgresCorpusStore(PostgresCorpusOutbox):
                     chunking=row.chunking,
                 )
             await connection.execute(update(corpora).where(_is(corpora, tenant, corpus)).values(upload_id=upload_id))
-            staged = select(func.count()).where(
-                _is(uploads, tenant, corpus), uploads.c.upload_id == upload_id, uploads.c.sequence >= 0
-            )
-            files = (await connection.execute(staged)).scalar_one()
+            here = _is(uploads, tenant, corpus), uploads.c.upload_id == upload_id
+            counted = select(func.count().filter(uploads.c.sequence >= 0), func.count()).where(*here)
+            files, held = (await connection.execute(counted)).one()
+            if not files or held < rows:  # to prune would take what is gone for documents that are to go
+                raise UploadExpired(
+                    f"Of the files that were sent to be ingested into {corpus}, {held} are left: they are kept for a "
+                    f"day. Ingest again, which sends them again; {corpus} is as it was.",
+                    corpus=corpus,
+                    upload_id=upload_id,
+                    left=held,
+                )
             return Begun(version=row.version + 1, files=files, chunking=row.chunking)
 
     async def staged(self, tenant: str, corpus: str, upload_id: str, after: int, limit: int) -> list[StagedFile]:

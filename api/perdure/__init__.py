@@ -29,6 +29,7 @@ from perdure.errors import (
     SessionRolling,
     TooMuchInFlight,
     Unavailable,
+    UploadExpired,
     WorkingSetCorrupted,
 )
 from perdure.message import Message
@@ -83,6 +84,7 @@ __all__ = [
     "Turn",
     "TurnComparison",
     "Unavailable",
+    "UploadExpired",
     "WorkingSet",
     "WorkingSetCorrupted",
     "WorkingSetDiff",

@@ -14,7 +14,8 @@
     │   ├── SessionDeleted
     │   ├── MessageNotFound     the session has no user message of that id
     │   ├── CorpusNotFound
-    │   └── CorpusVersionNotFound  `as_of` is no version that is kept
+    │   ├── CorpusVersionNotFound  `as_of` is no version that is kept
+    │   └── UploadExpired       files sent for an ingest are gone; send them again
     ├── Busy                    refused for now; send again, later
     │   └── CapacityExceeded    the tenant's active sessions are used up
     ├── WorkingSetCorrupted     a stored working set no longer has its hash
@@ -109,6 +110,11 @@ class CorpusNotFound(Refused):
 
 class CorpusVersionNotFound(Refused):
     """The corpus has no such version, or keeps it no more; `details` holds the first and last that it keeps."""
+
+
+class UploadExpired(Refused):
+    """Of the files that were sent for an ingest some are gone, since they waited for too long. Send them again, as
+    another ingest does; the corpus is as it was."""
 
 
 class Busy(PerdureError):

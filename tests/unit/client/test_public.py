@@ -16,12 +16,12 @@ Busy CapacityExceeded Citation Client Comparison CompilerConfig CorpusNotFound C
 IdempotencyConflict InvalidMessage InvalidRequest InvalidRole InvalidSessionId Message MessageAnswer
 MessageNotFound MessagePage NewMessage OutcomeUnknown PayloadTooLarge PerdureError Reader Refused Replay Session
 SessionConfig SessionDeleted SessionFilter SessionHandle SessionList SessionNotActive SessionNotFound SessionRolling
-SessionSummary TooMuchInFlight Turn TurnComparison Unavailable WorkingSet WorkingSetCorrupted WorkingSetDiff
-WorkingSetSpan
+SessionSummary TooMuchInFlight Turn TurnComparison Unavailable UploadExpired WorkingSet WorkingSetCorrupted
+WorkingSetDiff WorkingSetSpan
 """
 REFUSED = """
 CorpusNotFound CorpusVersionNotFound HeadMoved IdempotencyConflict InvalidMessage InvalidRequest InvalidRole
-InvalidSessionId MessageNotFound PayloadTooLarge SessionDeleted SessionNotActive SessionNotFound
+InvalidSessionId MessageNotFound PayloadTooLarge SessionDeleted SessionNotActive SessionNotFound UploadExpired
 """
 
 
