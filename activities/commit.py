@@ -216,9 +216,14 @@ class ReadPage(_Wire):
 
 
 class Purge(_Wire):
-    """Remove every run of a deleted session's workflow."""
+    """Remove runs of a session's workflow: the run `run_id`, or, without one, all that had started by `started_by`.
+
+    Runs that started later are nobody's here: the id may stand for a session that lives.
+    """
 
     workflow_id: str
+    run_id: str | None = None
+    started_by: datetime | None = None
 
 
 def completed(events: Sequence[Event], completions: Sequence[Completion]) -> list[Event]:

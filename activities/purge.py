@@ -1,4 +1,4 @@
-"""Removes the runs of a deleted session from Temporal, where its messages stand in the history."""
+"""Removes runs of a session from Temporal, where its messages stand in the history."""
 
 from __future__ import annotations
 
@@ -19,11 +19,14 @@ class PurgeActivities:
 
     @activity.defn
     async def purge_runs(self, purge: Purge) -> int:
-        """Delete every closed run, each by its run id: by workflow id it would be the newest only.
+        """Delete those of the runs that are closed, each by its run id: by workflow id it would be the newest only.
 
         Returns how many were listed. Visibility lags behind, so it takes another call to learn that none is left.
         """
-        listed = [run async for run in self._client.list_workflows(f"WorkflowId = '{purge.workflow_id}'")]
+        query, until = f"WorkflowId = '{purge.workflow_id}'", purge.started_by
+        if purge.run_id is not None:
+            query += f" AND RunId = '{purge.run_id}'"
+        listed = [run async for run in self._client.list_workflows(query) if until is None or run.start_time <= until]
         for run in listed:
             if run.status != WorkflowExecutionStatus.RUNNING:
                 await self._delete(purge.workflow_id, run.run_id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import timedelta
 from typing import NoReturn
 
@@ -31,6 +30,9 @@ HARD_LIMIT = 2
 RESTING_EVENTS = 40
 """A suspended session with more events in its run goes on in a new run: what rests is then small to keep, and quick to
 replay when it wakes."""
+
+PURGED_ALONE = "purged-alone"
+"""Name of the patch since which a refused run has a purge of its own."""
 
 
 class Life:
@@ -181,14 +183,23 @@ class Life:
             raise refusal(self._refused)
 
     async def _purge(self) -> None:
-        start = self._input
-        with suppress(WorkflowAlreadyStartedError):  # one that runs already removes this run as well
-            await workflow.start_child_workflow(
-                PURGE_WORKFLOW,
-                Purge(workflow_id=workflow_id(start.tenant, start.session_id)),
-                id=f"purge:{start.tenant}:{start.session_id}",
-                parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-            )
+        """Have this run removed, and if the session is deleted, all runs before it."""
+        info = workflow.info()
+        name = f"purge:{self._input.tenant}:{self._input.session_id}"
+        alone = Purge(workflow_id=info.workflow_id, run_id=info.run_id)
+        if isinstance(self._refused, SessionNotFound) and workflow.patched(PURGED_ALONE):
+            await self._start_purge(f"{name}:{info.run_id}", alone)  # the next run may be a session that lives
+            return
+        try:
+            await self._start_purge(name, Purge(workflow_id=info.workflow_id, started_by=workflow.now()))
+        except WorkflowAlreadyStartedError:  # it leaves out what started after it
+            if workflow.patched(PURGED_ALONE):
+                await self._start_purge(f"{name}:{info.run_id}", alone)
+
+    async def _start_purge(self, name: str, purge: Purge) -> None:
+        await workflow.start_child_workflow(
+            PURGE_WORKFLOW, purge, id=name, parent_close_policy=workflow.ParentClosePolicy.ABANDON
+        )
 
     def _show(self) -> None:
         """Keep Temporal's UI true. Details cost no event; the others are upserted when they differ, bar the counts."""

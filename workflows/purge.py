@@ -1,4 +1,4 @@
-"""The workflow that removes every run of a deleted session, itself without any of the content."""
+"""The workflow that removes runs of a session, itself without any of the content."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ _SOON_TRIES = 60
 
 @workflow.defn(name=PURGE_WORKFLOW)
 class PurgeSession:
-    """Deletes runs until the server lists none any more."""
+    """Deletes runs until the server lists none of them any more. It ends: all of them started before it did."""
 
     @workflow.run
     async def run(self, purge: Purge) -> None:
+        if purge.run_id is None and purge.started_by is None:  # all that it was given by older sessions
+            purge = purge.model_copy(update={"started_by": workflow.info().workflow_start_time})
         empty = 0
         for attempt in count():
             empty = 0 if await self._listed(purge) else empty + 1

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from perdure.contract import check_request_size
-from perdure.errors import InvalidRequest, OutcomeUnknown, SessionDeleted, Unavailable
+from perdure.errors import InvalidRequest, OutcomeUnknown, SessionDeleted, SessionNotFound, Unavailable
 from perdure.gate import Gate, NoPlace
 from perdure.transport import NotOpen, Run, Transport, TryAgain, Update
 
@@ -106,6 +106,11 @@ class Calls:
                 sent = sent or error.sent
                 if error.ended:
                     update = replace(update, update_id=str(uuid.uuid4()))
+            except SessionNotFound as error:
+                if command.start is None:
+                    raise
+                reason = error  # of a run that was to restore the session, and that this start joined as it ended
+                update = replace(update, update_id=str(uuid.uuid4()))
             except SessionDeleted:
                 if sent and command.gone_is_done:
                     return None

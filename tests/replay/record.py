@@ -131,14 +131,17 @@ SCENES: Mapping[str, tuple[Callable[[WorkflowHandle[Any, Any]], Awaitable[None]]
     "compiled": (_compiled, {"corpus": "none", "retrieval": {"query_from": "thread"}}),
 }
 
+REFUSED = ("unknown", "purged_alone")
+"""The first was recorded when such a run was purged with all runs of its workflow id."""
 
-async def _refused(client: Client, task_queue: str) -> None:
+
+async def _refused(client: Client, task_queue: str, name: str) -> None:
     """A start that asks to restore a session which nobody knows."""
-    start = {"session_id": "unknown", "restore_only": True}
-    handle = await client.start_workflow(SESSION_WORKFLOW, start, id="session:default:unknown", task_queue=task_queue)
+    start = {"session_id": name, "restore_only": True}
+    handle = await client.start_workflow(SESSION_WORKFLOW, start, id=f"session:default:{name}", task_queue=task_queue)
     with suppress(WorkflowFailureError):
         await handle.result()
-    await _save(client, "unknown")
+    await _save(client, name)
 
 
 class Forgetful(PostgresSessionStore):
@@ -237,8 +240,9 @@ async def main(names: Sequence[str]) -> None:
                         continue
                     await scene(await _start(client, name, queue=settings.task_queue, config=config))
                     await _save(client, name)
-                if not names:
-                    await _refused(client, settings.task_queue)
+                for name in REFUSED:
+                    if not names or name in names:
+                        await _refused(client, settings.task_queue, name)
             for name, record in OWN_WORKER.items():
                 if not names or name in names:
                     await record(client, stack.settings)

@@ -30,6 +30,7 @@ NAMES = {
     "deleted",
     "every_role",
     "idle",
+    "purged_alone",
     "rested",
     "rolled",
     "several_at_once",

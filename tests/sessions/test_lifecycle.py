@@ -120,6 +120,25 @@ async def test_deleting_removes_all_rows_and_runs_and_leaves_a_tombstone(site: S
             await read
 
 
+async def test_what_a_deleted_session_refuses_leaves_no_run_either(site: Site) -> None:
+    caller = await Caller.start(site, "talk")
+    await caller.update("delete")
+    session, refused = site.client.session("talk"), set()
+
+    async def refused_by_several_runs() -> bool:
+        with pytest.raises(SessionDeleted):
+            await session.add_user_message("secret")
+        refused.add((await caller.handle.describe()).run_id)
+        return len(refused) > 2
+
+    await eventually(refused_by_several_runs)
+
+    async def no_runs() -> bool:
+        return (await site.bare.count_workflows(f"WorkflowId = '{caller.handle.id}'")).count == 0
+
+    await eventually(no_runs, within=90)  # the server takes its time to delete a run
+
+
 async def test_a_tombstone_refuses_a_start_and_a_late_retry(site: Site) -> None:
     caller = await Caller.start(site, "talk")
     await caller.says("Hello")

@@ -16,6 +16,7 @@ from perdure.errors import (
     OutcomeUnknown,
     PayloadTooLarge,
     SessionDeleted,
+    SessionNotFound,
     Unavailable,
 )
 from perdure.transport import NotOpen, Run, TryAgain
@@ -26,6 +27,7 @@ REFUSED_TO_CONNECT = TryAgain("connection refused", sent=False)
 ROLLING = TryAgain("the run is ending", sent=False, ended=True)
 ANSWER = {"message": "x"}
 RESTORE = {"restore_only": True}
+START = {"session_id": "s"}
 
 
 def calls(script: Script, *, timeout: float = 5.0, rpc_timeout: float = 1.0) -> Calls:
@@ -62,6 +64,25 @@ async def test_an_update_that_ended_with_its_run_is_sent_under_another_id() -> N
 async def test_a_session_that_is_not_open_is_restored_by_the_same_call() -> None:
     script = Script(NotOpen(), ANSWER)
     assert await calls(script).update(command()) == ANSWER
+    assert [update.start for update in script.updates] == [None, RESTORE]
+
+
+async def test_a_start_that_joined_a_run_which_was_to_restore_is_sent_again_under_another_id() -> None:
+    script = Script(SessionNotFound(session_id="s"), SessionNotFound(session_id="s"), ANSWER)
+    assert await calls(script).update(command(start=START, revive=START)) == ANSWER
+    assert len({update.update_id for update in script.updates}) == 3
+    assert all(update.start == START for update in script.updates)
+
+
+async def test_a_start_that_joins_such_runs_for_too_long_ends_as_unavailable() -> None:
+    with pytest.raises(Unavailable, match="Session not found: s"):
+        await calls(Script(SessionNotFound(session_id="s")), timeout=0.3).update(command(start=START, revive=START))
+
+
+async def test_a_command_that_starts_nothing_is_told_at_once_that_there_is_no_session() -> None:
+    script = Script(NotOpen(), SessionNotFound(session_id="s"))
+    with pytest.raises(SessionNotFound):
+        await calls(script).update(command())
     assert [update.start for update in script.updates] == [None, RESTORE]
 
 
