@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ from tests.support.stack import data_dir, stack_environment
 from workers.health import pollers
 
 WITHIN = 90.0
+NO_WEAVIATE = {"PERDURE_WEAVIATE_URL": "http://127.0.0.1:9"}
+"""Where nobody is: one server less to start."""
 
 
 class Dev:
@@ -49,8 +51,16 @@ class Dev:
 
     def server(self, name: str) -> psutil.Process:
         """The process of the program `name`."""
-        running = psutil.process_iter(["name", "ppid"])
-        return next(p for p in running if p.info["ppid"] == self.process.pid and name in p.info["name"])
+        return next(p for p in self._started() if name in p.info["name"])
+
+    def workers(self) -> list[psutil.Process]:
+        """The processes of its workers."""
+        return [p for p in self._started() if "workers.worker" in (p.info["cmdline"] or ())]
+
+    def _started(self) -> list[psutil.Process]:
+        """What it started itself and has not ended; what a server started may end at any time."""
+        running = psutil.process_iter(["name", "ppid", "cmdline"])
+        return [p for p in running if p.info["ppid"] == self.process.pid]
 
 
 def _lives(process: psutil.Process) -> bool:
@@ -152,7 +162,8 @@ async def test_the_end_of_one_part_stops_all_and_is_explained(program: str, name
 
 async def test_two_stacks_run_beside_each_other_but_not_in_one_folder() -> None:
     with data_dir() as one, data_dir() as other:
-        async with dev(one) as first, dev(other) as second:
+        async with AsyncExitStack() as both:
+            first, second = await asyncio.gather(*(both.enter_async_context(dev(folder)) for folder in (one, other)))
             assert not set(first.addresses.values()) & set(second.addresses.values()) - {"default"}
             third = await perdure(one, "dev", errors=other / "refused")
             out, _ = await asyncio.wait_for(third.communicate(), WITHIN)
@@ -160,13 +171,14 @@ async def test_two_stacks_run_beside_each_other_but_not_in_one_folder() -> None:
             assert "PERDURE_DATA_DIR" in (other / "refused").read_text()
             for running in (first, second):
                 running.process.send_signal(signal.SIGTERM)
+            for running in (first, second):
                 assert (await running.ended())[0] == 0
 
 
 async def test_two_workers_run_with_the_stack_and_end_with_it() -> None:
     with data_dir() as folder:
-        async with dev(folder, workers=2) as running:
-            workers = [p for p in running.family if "workers.worker" in p.cmdline()]
+        async with dev(folder, workers=2, variables=NO_WEAVIATE) as running:
+            workers = running.workers()
             assert len(workers) == 2
             client = await Client.connect(running.addresses["temporal"])
             names = {f"{worker.pid}@{socket.gethostname()}" for worker in workers}
@@ -183,7 +195,7 @@ async def test_two_workers_run_with_the_stack_and_end_with_it() -> None:
 
 async def test_a_turn_is_one_trace_from_the_update_to_postgres() -> None:
     with data_dir() as folder:
-        async with dev(folder, workers=1, variables={"OTEL_TRACES_EXPORTER": "console"}) as running:
+        async with dev(folder, workers=1, variables=NO_WEAVIATE | {"OTEL_TRACES_EXPORTER": "console"}) as running:
             client = await Client.connect(running.addresses["temporal"], data_converter=pydantic_data_converter)
             session = await client.start_workflow(
                 SESSION_WORKFLOW, StartSession(session_id="s"), id=workflow_id("default", "s"), task_queue=TASK_QUEUE
