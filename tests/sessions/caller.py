@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -37,13 +38,14 @@ class Caller:
     handle: WorkflowHandle[Any, Any]
 
     @classmethod
-    async def start(cls, site: Site, session_id: str, **start: Any) -> Caller:
+    async def start(cls, site: Site, session_id: str, *, task_timeout: timedelta | None = None, **start: Any) -> Caller:
         """Start a session, as any Temporal client would."""
         handle = await site.bare.start_workflow(
             SESSION_WORKFLOW,
             {"tenant": site.settings.tenant, "session_id": session_id, **start},
             id=site.workflow_id(session_id),
             task_queue=site.settings.task_queue,
+            task_timeout=task_timeout,
         )
         return cls(site, session_id, site.bare.get_workflow_handle(handle.id))
 

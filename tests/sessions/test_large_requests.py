@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
+from sqlalchemy import text
 from temporalio.client import WorkflowExecutionStatus, WorkflowUpdateFailedError
 
+from activities.stores.engine import engine_of
 from perdure.contract import MAX_BATCH, MAX_IN_FLIGHT, MAX_REQUEST_BYTES
+from perdure.transport import TASK_TIMEOUT
 from tests.sessions.caller import Caller, raw
-from tests.support.site import Site
+from tests.support.site import Site, site_on
+from workers.settings import Settings
+from workers.stack.stack import Stack
 
 LARGE = 250_000
 
@@ -33,18 +39,31 @@ async def test_the_largest_batch_has_the_same_answer_each_time(caller: Caller) -
     assert await still_open(caller)
 
 
-async def test_large_messages_at_once_are_answered_or_sent_back(caller: Caller) -> None:
-    async def post(number: int) -> str:
-        try:
-            await caller.update("add_user_message", {"content": "x" * LARGE, "message_id": f"m{number}"})
-        except WorkflowUpdateFailedError as error:
-            return getattr(error.cause, "type", "")
-        return "answered"
+async def test_large_messages_at_once_are_answered_or_sent_back(
+    stack: Stack, settings: Settings, tmp_path: Path
+) -> None:
+    engine = engine_of(settings.require_database_url())
+    async with site_on(stack, settings, tmp_path) as site:
+        caller = await Caller.start(site, "crowd", task_timeout=TASK_TIMEOUT)
 
-    told = await asyncio.gather(*map(post, range(MAX_IN_FLIGHT)))
-    assert set(told) == {"answered", "TooMuchInFlight"}
-    assert (await caller.session()).message_count == told.count("answered")
-    assert await still_open(caller)
+        async def post(number: int) -> str:
+            try:
+                await caller.update("add_user_message", {"content": "x" * LARGE, "message_id": f"m{number}"})
+            except WorkflowUpdateFailedError as error:
+                return getattr(error.cause, "type", "")
+            return "answered"
+
+        posts = [asyncio.create_task(post(number)) for number in range(MAX_IN_FLIGHT)]
+        async with engine.begin() as lock:  # while nothing can be stored, all that is taken stays in flight
+            await lock.execute(text("LOCK TABLE messages IN SHARE MODE"))
+            async with site.worker_here():
+                await asyncio.wait(posts, return_when=asyncio.FIRST_COMPLETED)  # sent back, as none can be answered
+                await lock.commit()
+                told = await asyncio.gather(*posts)
+                assert set(told) == {"answered", "TooMuchInFlight"}
+                assert (await caller.session()).message_count == told.count("answered")
+                assert await still_open(caller)
+    await engine.dispose()
 
 
 async def test_a_client_sends_again_what_was_too_much_at_once(site: Site) -> None:

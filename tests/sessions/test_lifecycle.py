@@ -62,9 +62,10 @@ async def test_a_message_to_a_suspended_session_resumes_it_in_the_same_commit(ca
 
 
 async def test_an_idle_session_is_suspended_then_archived_and_comes_back_as_it_was(site: Site) -> None:
-    caller = await Caller.start(site, "talk", title="A talk", config=BRISK)
+    caller = await Caller.start(site, "talk", title="A talk")
     words = [{"role": ("user", "tool")[n % 2], "content": f"message {n}", "metadata": {"n": n}} for n in range(70)]
     await caller.update("add_messages", {"messages": words})
+    await caller.update("update_session", {"config": BRISK})
     await eventually(partial(_status, caller, WorkflowExecutionStatus.COMPLETED))
     stored = await caller.observed()
     assert stored.state is None
@@ -73,6 +74,8 @@ async def test_an_idle_session_is_suspended_then_archived_and_comes_back_as_it_w
     assert folded is not None
     assert (folded.session.status, folded.session.title) == ("archived", "A talk")
 
+    await site.client.session("talk").update(config={"idle_timeout": 600})  # archived all the same
+    await eventually(partial(_status, caller, WorkflowExecutionStatus.COMPLETED))
     await site.client.session("talk").resume()
     back = await caller.observed()
     assert back.state is not None
