@@ -15,7 +15,7 @@ IDLE = timedelta(milliseconds=400)
 NEAR = timedelta(milliseconds=50)
 SESSIONS = 10
 TIMES = 200
-MOST_ROUNDS = 150
+MOST_ROUNDS = 400
 AT_DEADLINE = "a message came within 50 ms of the deadline"
 BEFORE = "it came before the session was suspended"
 AFTER = "it came after the session was suspended"
