@@ -12,7 +12,7 @@ from activities.spans import EmbedderId, IndexUnavailable, span_id
 from activities.stores.weaviate_index import WeaviateIndex
 from perdure.working_set import CompilerConfig
 from tests.parity.conftest import NOTES
-from tests.retrieval.conftest import DOCUMENTS, Corpora, corpora_with, write
+from tests.retrieval.conftest import DOCUMENTS, PATIENT, Corpora, corpora_with, write
 from tests.support.stack import database
 from tests.unit.retrieval.test_fusion import vector
 from tests.unit.retrieval.test_packing import span
@@ -95,7 +95,7 @@ async def test_case_51_an_explanation_holds_every_stage_and_is_absent_unless_ask
 ) -> None:
     many = {f"{n}.md": f"Worker number {n} polls a queue.\n" for n in range(70)}
     await corpora.ingest(write(tmp_path, many))
-    config = CompilerConfig(mmr_lambda=0.25)
+    config = CompilerConfig(mmr_lambda=0.25, retrieval_timeout=PATIENT)
     found = await corpora.compile("worker", config=config, explain=True)
     assert found.explain is not None
     stages = found.explain["stages"]
@@ -115,7 +115,9 @@ async def test_case_53_a_manifest_tells_what_was_used_and_is_enough_to_compile_a
     corpora: Corpora, tmp_path: Path
 ) -> None:
     await corpora.ingest(write(tmp_path, DOCUMENTS))
-    config = CompilerConfig(token_budget=120, semantic_weight=0.4, lexical_weight=0.6, semantic_k=7)
+    config = CompilerConfig(
+        token_budget=120, semantic_weight=0.4, lexical_weight=0.6, semantic_k=7, retrieval_timeout=PATIENT
+    )
     first = await corpora.compile("where are the pears?", config=config)
     manifest = first.manifest
     assert (manifest["corpus"], manifest["corpus_version"]) == ("docs", 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,9 @@ from perdure.corpus import IngestReport
 from perdure.working_set import CompilerConfig, WorkingSet
 from workers.stack.stack import Stack
 from workflows.ingest import IngestCorpus
+
+PATIENT = timedelta(seconds=15)
+"""What a compilation waits for the index where no server is hurt: the machine may be slow."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +61,11 @@ class Corpora:
     async def compile(
         self, query: str, corpus: str = "docs", config: CompilerConfig | None = None, explain: bool = False
     ) -> WorkingSet:
+        config = config or CompilerConfig()
+        if "retrieval_timeout" not in config.model_fields_set:
+            config = config.model_copy(update={"retrieval_timeout": PATIENT})
         return await self.compiler.compile(
-            tenant=self.tenant, corpus=corpus, query=query, config=config or CompilerConfig(), explain=explain
+            tenant=self.tenant, corpus=corpus, query=query, config=config, explain=explain
         )
 
 

@@ -12,7 +12,7 @@ from activities.explain import STAGES, TIMINGS
 from activities.tokens import count
 from perdure.errors import CorpusNotFound
 from perdure.working_set import CompilerConfig, context_hash
-from tests.retrieval.conftest import DOCUMENTS, Corpora, write
+from tests.retrieval.conftest import DOCUMENTS, PATIENT, Corpora, write
 
 QUERIES = ["does ownership need a garbage collector?", "stop a worker", "100%", "apples", "👩‍👩‍👧", "中文"]
 
@@ -25,7 +25,9 @@ async def test_files_in_another_order_in_a_fresh_corpus_give_the_same_text(corpo
         await corpora.ingest(write(tmp_path / "b", {path: DOCUMENTS[path]}), "again")
     fresh = WorkingSetCompiler(corpora.store, corpora.index, corpora.embedder)
     for query, before in zip(QUERIES, wanted, strict=True):
-        after = await fresh.compile(tenant=corpora.tenant, corpus="again", query=query, config=CompilerConfig())
+        after = await fresh.compile(
+            tenant=corpora.tenant, corpus="again", query=query, config=CompilerConfig(retrieval_timeout=PATIENT)
+        )
         assert (after.text, after.context_hash) == (before.text, before.context_hash)
         assert [c.score for c in after.citations] == [c.score for c in before.citations]
 
@@ -85,7 +87,7 @@ async def test_an_explanation_has_every_stage_and_timing_and_only_when_asked_for
     corpora: Corpora, folder: Path
 ) -> None:
     await corpora.ingest(folder)
-    config = CompilerConfig(semantic_k=3, lexical_k=2)
+    config = CompilerConfig(semantic_k=3, lexical_k=2, retrieval_timeout=PATIENT)
     found = await corpora.compile("worker memory fruit line", config=config, explain=True)
     assert found.explain is not None
     stages = found.explain["stages"]
@@ -131,7 +133,11 @@ async def test_an_identifier_is_found_by_its_words_with_and_without_the_index(
     await corpora.ingest(write(tmp_path, documents))
     compiler = WorkingSetCompiler(corpora.store, corpora.index if by_index else None, corpora.embedder)
     found = await compiler.compile(
-        tenant=corpora.tenant, corpus="docs", query=query, config=CompilerConfig(), explain=True
+        tenant=corpora.tenant,
+        corpus="docs",
+        query=query,
+        config=CompilerConfig(retrieval_timeout=PATIENT),
+        explain=True,
     )
     assert found.explain is not None
     assert [c["path"] for c in found.explain["stages"]["lexical"]] == [wanted.get(query[0], "code.py")]

@@ -6,17 +6,15 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Sequence
-from datetime import timedelta
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from activities.compiler import WorkingSetCompiler
 from activities.ingest_folder import reindex
-from activities.ports import Embedder
 from perdure.working_set import CompilerConfig, WorkingSet
-from tests.retrieval.conftest import DOCUMENTS, Corpora, write
+from tests.retrieval.conftest import DOCUMENTS, PATIENT, Corpora, write
+from tests.support.embedders import Remembering
 from workers.stack.stack import Stack
 
 QUERIES = ["does ownership need a garbage collector?", "stop a worker", "100%", "what is said of subject 1?", "中文"]
@@ -25,7 +23,6 @@ MANY = {f"{n % 5}/{n}.md": f"A part that speaks of subject {n % 3}.\n" for n in 
 """Documents of which more are equally good than the index is asked for at first."""
 TEN_THOUSAND = 10_000
 IN_FLIGHT = 4
-PATIENT = timedelta(seconds=15)
 CONFIGS = [
     CompilerConfig(retrieval_timeout=PATIENT),
     CompilerConfig(retrieval_timeout=PATIENT, semantic_k=7, lexical_k=5, token_budget=150, mmr_lambda=0.3),
@@ -76,7 +73,7 @@ async def test_repeated_and_after_a_reindex_the_text_is_the_same(corpora: Corpor
         await reindex(corpora.client, corpus="docs", tenant=corpora.tenant, task_queue=corpora.task_queue)
         fresh = WorkingSetCompiler(corpora.store, corpora.index, corpora.embedder)
         for query in QUERIES:
-            found = await fresh.compile(tenant=corpora.tenant, corpus="docs", query=query, config=CompilerConfig())
+            found = await fresh.compile(tenant=corpora.tenant, corpus="docs", query=query, config=CONFIGS[0])
             assert seen(found) == wanted[query]
 
 
@@ -93,21 +90,6 @@ async def test_the_text_is_the_same_while_another_corpus_is_imported(corpora: Co
     report = await importing
     assert (report.phase, report.created) == ("done", len(MANY))
     assert rounds > 3
-
-
-class Remembering:
-    """The embedder, which embeds a text once."""
-
-    def __init__(self, embedder: Embedder) -> None:
-        self.id, self.limit, self.sizes = embedder.id, embedder.limit, embedder.sizes
-        self._embedder = embedder
-        self._vectors: dict[str, bytes] = {}
-
-    async def embed(self, texts: Sequence[str]) -> list[bytes]:
-        for text in texts:
-            if text not in self._vectors:
-                (self._vectors[text],) = await self._embedder.embed([text])
-        return [self._vectors[text] for text in texts]
 
 
 async def test_ten_thousand_compilations_on_real_servers_give_each_case_one_text(

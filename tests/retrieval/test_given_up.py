@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
@@ -13,9 +15,18 @@ from activities.corpus_index import IndexActivities
 from activities.ingest import Step, Target, Upload
 from activities.ingest_batch import CutFile
 from activities.ingest_folder import reindex
-from tests.retrieval.conftest import DOCUMENTS, Corpora, write
+from tests.retrieval.conftest import DOCUMENTS, Corpora, corpora_with, write
+from tests.support.embedders import Hashed
+from workers.stack.stack import Stack
 
 QUESTIONS = ("what frees memory?", "what fruit is in the basket?", "how does a worker stop?")
+
+
+@pytest.fixture
+async def corpora(stack: Stack, database_url: str, temporal_client: Client, unique: str) -> AsyncIterator[Corpora]:
+    """With an embedder that costs little: much is embedded, and what it means is not tried here."""
+    async with corpora_with(Hashed(), stack, database_url, temporal_client, unique) as corpora:
+        yield corpora
 
 
 async def gives_up(corpora: Corpora, files: dict[str, str], *, indexed: bool = False) -> Step:

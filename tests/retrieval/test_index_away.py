@@ -12,11 +12,13 @@ import pytest
 from activities.breaker import Breaker
 from activities.compiler import WorkingSetCompiler
 from perdure.working_set import CompilerConfig, WorkingSet
-from tests.retrieval.conftest import Corpora, write
+from tests.retrieval.conftest import PATIENT, Corpora, write
+from tests.support.embedders import Remembering
 from tests.support.eventually import eventually
 from workers.stack.stack import Stack
 
 QUERY = "how is memory freed without a garbage collector?"
+LEFT_ALONE = "The span index failed a moment ago and is not asked again yet."
 
 
 @pytest.fixture
@@ -42,7 +44,8 @@ async def test_full_text_serves_while_the_index_is_down_and_the_index_again_afte
 
     degraded, reason, path, engine = await compiled()
     assert (degraded, path, engine) == (True, "memory.md", "postgres")
-    assert reason == "The span index gave no answer in 2.0 s."
+    assert reason is not None
+    assert reason.startswith(("The span index gave no answer in 2.0 s.", "Weaviate at "))  # late, or it refuses
 
     await stack.weaviate.start()
 
@@ -66,7 +69,8 @@ async def test_an_ingest_is_readable_at_once_and_indexed_when_the_index_is_back(
     await stack.weaviate.start()
 
     async def caught_up() -> bool:
-        return not (await killed.compile("when do quinces ripen?")).degraded
+        config = CompilerConfig(retrieval_timeout=timedelta(seconds=2))
+        return not (await killed.compile("when do quinces ripen?", config=config)).degraded
 
     assert await eventually(caught_up, within=60)
     assert "Quinces" in (await killed.compile("when do quinces ripen?")).text
@@ -74,8 +78,10 @@ async def test_an_ingest_is_readable_at_once_and_indexed_when_the_index_is_back(
 
 async def test_turns_do_not_pile_up_on_a_frozen_index(stack: Stack, corpora: Corpora, folder: Path) -> None:
     await corpora.ingest(folder)
-    breaker = Breaker(failures=1, cooldown=60)
-    compiler = WorkingSetCompiler(corpora.store, corpora.index, corpora.embedder, breaker=breaker)
+    breaker = Breaker(failures=1, cooldown=600)
+    embedder = Remembering(corpora.embedder)
+    await embedder.embed([QUERY])  # which has a part of the time, too, and is not what is tried here
+    compiler = WorkingSetCompiler(corpora.store, corpora.index, embedder, breaker=breaker)
     config = CompilerConfig(retrieval_timeout=timedelta(seconds=0.5))
     stack.weaviate.freeze()
     try:
@@ -88,9 +94,7 @@ async def test_turns_do_not_pile_up_on_a_frozen_index(stack: Stack, corpora: Cor
     finally:
         stack.weaviate.thaw()
     assert all(found.degraded and "left alone" not in found.text for found in rest)
-    assert {found.degraded_reason for found in rest} == {
-        "The span index failed a moment ago and is not asked again yet."
-    }
+    assert {found.degraded_reason for found in rest} == {LEFT_ALONE}
     assert {found.context_hash for found in rest} == {first.context_hash}
 
 
@@ -100,17 +104,23 @@ async def test_of_turns_that_come_at_once_only_the_first_wait_for_a_frozen_index
     await corpora.ingest(folder)
     now, changes = [0.0], list[bool]()
     breaker = Breaker(failures=3, cooldown=5, clock=lambda: now[0], on_change=changes.append)
-    compiler = WorkingSetCompiler(corpora.store, corpora.index, corpora.embedder, breaker=breaker)
+    compiler = WorkingSetCompiler(corpora.store, corpora.index, Remembering(corpora.embedder), breaker=breaker)
     limit = timedelta(seconds=1)
 
-    async def compiled() -> WorkingSet:
-        config = CompilerConfig(retrieval_timeout=limit)
+    async def compiled(patience: timedelta = limit) -> WorkingSet:
+        config = CompilerConfig(retrieval_timeout=patience)
         return await compiler.compile(tenant=corpora.tenant, corpus="docs", query=QUERY, config=config)
 
     async def at_once() -> list[WorkingSet]:
         return await asyncio.gather(*(compiled() for _ in range(20)))
 
-    whole = await compiled()
+    def waited(found: WorkingSet) -> bool:
+        """Whether it asked the index, which gave no answer; one that did not ask says so."""
+        asked = found.degraded_reason != LEFT_ALONE
+        assert not asked or found.compilation_time_ms > limit.total_seconds() * 1000
+        return asked
+
+    whole = await compiled(PATIENT)
     stack.weaviate.freeze()
     try:
         first = await at_once()
@@ -122,11 +132,9 @@ async def test_of_turns_that_come_at_once_only_the_first_wait_for_a_frozen_index
         stack.weaviate.thaw()
     assert opened == [True]
     assert all(found.degraded for found in (*first, *rest, *tried))
-    limit_ms = limit.total_seconds() * 1000
-    assert all(found.compilation_time_ms > limit_ms for found in first)
-    assert all(found.compilation_time_ms < limit_ms for found in rest)
-    waited = sorted(found.compilation_time_ms for found in tried)
-    assert waited[-1] > limit_ms > waited[-2]  # after the cooldown one tries
+    assert all(map(waited, first))
+    assert not any(map(waited, rest))
+    assert sum(map(waited, tried)) == 1  # after the cooldown one tries
 
     async def whole_again() -> bool:
         now[0] += 6
@@ -134,7 +142,7 @@ async def test_of_turns_that_come_at_once_only_the_first_wait_for_a_frozen_index
 
     assert await eventually(whole_again)
     assert changes == [True, False]
-    assert (await compiled()).context_hash == whole.context_hash
+    assert (await compiled(PATIENT)).context_hash == whole.context_hash
 
 
 async def test_what_two_ingests_changed_while_the_index_was_down_is_in_it_afterwards_and_nothing_else(

@@ -17,12 +17,15 @@ from activities.stores.engine import engine_of
 from perdure.cli.output import INTERRUPTED
 from perdure.corpus import IngestReport, ingest_workflow_id
 from tests.retrieval.conftest import DOCUMENTS, corpora_with, write
+from tests.support.embeddings import DIMENSION, embeddings_server
 from tests.support.eventually import eventually
 from tests.support.site import site_on
 from workers.settings import Settings
 from workers.stack.stack import Stack
 
 FILES = 900
+ANSWERS = 5
+"""Requests that are answered before the worker is killed: those of a step of the ingest, and one more."""
 
 
 def _hear_ctrl_c() -> None:
@@ -69,35 +72,41 @@ async def test_an_ingest_goes_on_where_a_killed_worker_was_and_does_nothing_twic
     folder = write(tmp_path / "many", {f"{n}.txt": f"Note number {n}.\n" for n in range(FILES)})
     engine = engine_of(settings.require_database_url())
     store = PostgresCorpusStore(engine)
-    seen: list[IngestReport] = []
-    async with site_on(stack, settings, tmp_path) as site:
-        worker = await site.start_worker()
-        ingest = asyncio.create_task(
-            ingest_folder(
-                site.bare,
-                store,
-                folder,
-                corpus="docs",
-                tenant=settings.tenant,
-                task_queue=settings.task_queue,
-                on_progress=seen.append,
+
+    async def held() -> set[str]:
+        return {span.span_id for span in await store.visible(settings.tenant, "docs", 1, "0" * 32, 1000)}
+
+    with embeddings_server() as server:
+        async with site_on(stack, settings, tmp_path) as site:
+            remote = {"embedder_url": server.url, "embedder_model": "m", "embedder_dimension": str(DIMENSION)}
+            worker = await site.start_worker(module="tests.support.brisk_worker", **remote)
+            server.answers = ANSWERS
+            queue = settings.task_queue
+            ingest = asyncio.create_task(
+                ingest_folder(site.bare, store, folder, corpus="docs", tenant=settings.tenant, task_queue=queue)
             )
-        )
 
-        async def in_the_middle() -> bool:
-            return 0 < seen[-1].created < FILES
+            async def in_the_middle() -> bool:
+                return len(server.requests) > ANSWERS
 
-        assert await eventually(in_the_middle)
-        await worker.kill()
-        before = {span.span_id for span in await store.visible(settings.tenant, "docs", 1, "0" * 32, 1000)}
-        assert 0 < len(before) < FILES
-        assert (await store.get_corpus(settings.tenant, "docs")).version == 0  # readers see nothing of it yet
-        await worker.start()
-        report = await ingest
-        assert (report.phase, report.created, report.updated, report.skipped) == ("done", FILES, 0, 0)
-        assert (report.version, report.indexed) == (1, True)
-        after = {span.span_id for span in await store.visible(settings.tenant, "docs", 1, "0" * 32, 1000)}
-        assert len(after) == FILES
-        assert before < after
-        assert await store.unindexed(settings.tenant, "docs", 10) == []
+            assert await eventually(in_the_middle)
+            await worker.kill()
+            before = await held()
+            assert 0 < len(before) < FILES
+            assert (await store.get_corpus(settings.tenant, "docs")).version == 0  # readers see nothing of it yet
+            asked, server.answers = len(server.requests), None
+            await worker.start()
+            report = await ingest
+            assert (report.phase, report.created, report.updated, report.skipped) == ("done", FILES, 0, 0)
+            assert (report.version, report.indexed) == (1, True)
+            after = await held()
+            assert len(after) == FILES
+            assert before < after
+            assert await store.unindexed(settings.tenant, "docs", 10) == []
+            answered, again = (
+                {text for request in requests for text in request["input"]}
+                for requests in (server.requests[:ANSWERS], server.requests[asked:])
+            )
+            assert len(answered) == len(before)
+            assert not answered & again
     await engine.dispose()

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import resource
-from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
-import numpy as np
 from sqlalchemy import text
 from temporalio.client import Client, WorkflowHistory
 
 from activities.corpus import STEP_SPANS
 from activities.ingest_folder import ingest_folder
 from activities.retrieval import EXACT_SPANS
-from activities.spans import EmbedderId
 from activities.stores.weaviate_index import COLLECTION
 from perdure.corpus import FailedFile, IngestReport, ingest_workflow_id
 from perdure.working_set import CompilerConfig
 from tests.retrieval.conftest import Corpora, corpora_with, write
+from tests.support.embedders import Hashed
 from workers.stack.stack import Stack
 
 FILES = 50_000
@@ -31,26 +28,6 @@ ODD = {
     "00/名.txt": "花椰菜在这里。\n",
 }
 MEGABYTE = 1024 * 1024
-
-
-class Hashed:
-    """Vectors of few dimensions, made from the words: cheap, and the same in any process."""
-
-    id = EmbedderId(name="hashed-words", version="1", dimension=8)
-    limit = 256
-
-    async def embed(self, texts: Sequence[str]) -> list[bytes]:
-        return [self._vector(text) for text in texts]
-
-    def sizes(self, lines: Sequence[str]) -> list[int]:
-        return [1 + len(line) // 4 for line in lines]
-
-    def _vector(self, text: str) -> bytes:
-        sums = np.full(self.id.dimension, 0.1)
-        for word in text.lower().split():
-            sums += np.frombuffer(hashlib.sha256(word.encode()).digest()[: self.id.dimension], dtype=np.int8)
-        vector: bytes = (sums / np.linalg.norm(sums)).astype("<f4").tobytes()
-        return vector
 
 
 def peak_bytes() -> int:

@@ -21,11 +21,10 @@ from activities.spans import SETTLED_FOR, Span
 from activities.stores.corpus_tables import corpus_versions, spans
 from perdure.errors import CorpusVersionNotFound
 from perdure.working_set import CompilerConfig
-from tests.retrieval.conftest import DOCUMENTS, Corpora, write
+from tests.retrieval.conftest import DOCUMENTS, PATIENT, Corpora, write
 from tests.support.eventually import eventually
 from workflows.ingest import IngestCorpus
 
-PATIENT = timedelta(seconds=15)
 QUESTION = "what fruit is in the basket?"
 FIRST = "0" * 32
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from datetime import timedelta
 
 from activities.stores.corpus_store import PostgresCorpusStore
 from activities.stores.engine import engine_of
@@ -20,9 +21,10 @@ async def main(corpus: str, queries: list[str]) -> None:
     settings = Settings.load()
     engine = engine_of(settings.require_database_url())
     async with open_embedder(settings) as embedder, open_index(settings, embedder) as index:
+        config = CompilerConfig(retrieval_timeout=timedelta(seconds=15))  # the machine may be slow
         compiler = compiler_of(PostgresCorpusStore(engine), index, embedder, CompilerMetrics(telemetry.meter()))
         made = [
-            await compiler.compile(tenant=settings.tenant, corpus=corpus, query=query, config=CompilerConfig())
+            await compiler.compile(tenant=settings.tenant, corpus=corpus, query=query, config=config)
             for query in queries
         ]
     await engine.dispose()

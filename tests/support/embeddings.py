@@ -26,10 +26,14 @@ class Reply:
 
 @dataclass
 class EmbeddingsServer:
-    """Answers with `replies` first, then rightly. `requests` are the bodies it got, `keys` their `Authorization`."""
+    """Answers with `replies` first, then rightly. `requests` are the bodies it got, `keys` their `Authorization`.
+
+    What comes after the first `answers` requests is held, if there is such a number.
+    """
 
     url: str
     replies: list[Reply] = field(default_factory=list)
+    answers: int | None = None
     requests: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
     closed: threading.Event = field(default_factory=threading.Event)
@@ -60,7 +64,8 @@ def embeddings_server() -> Iterator[EmbeddingsServer]:
             server.keys.append(self.headers["Authorization"])
             right = Reply(body=body_of([embedding(text) for text in request["input"]]))
             reply = server.replies.pop(0) if server.replies else right
-            if reply.hold:
+            late = server.answers is not None and len(server.requests) > server.answers
+            if reply.hold or late:
                 server.closed.wait()
                 return
             self.send_response(reply.status)

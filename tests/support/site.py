@@ -57,7 +57,7 @@ class Site:
         self.ledger = Ledger(folder / "ledger.jsonl")
         self.workers: list[WorkerProcess] = []
 
-    async def start_worker(self, **settings: str) -> WorkerProcess:
+    async def start_worker(self, *, module: str = "workers.worker", **settings: str) -> WorkerProcess:
         """Start another worker process, with `settings` (`max_cached_workflows="0"`) of its own."""
         worker = WorkerProcess(
             environment={
@@ -68,6 +68,7 @@ class Site:
                 **{f"PERDURE_{name.upper()}": value for name, value in settings.items()},
             },
             log=self.folder / f"worker-{len(self.workers)}.log",
+            module=module,
         )
         self.workers.append(worker)
         await worker.start()
