@@ -22,6 +22,9 @@ from tests.retrieval.conftest import write
 from workers.settings import Settings
 from workers.worker import running_worker
 
+PATIENT = {"retrieval": {"retrieval_timeout": 15}}
+"""A session's config for where no server is hurt: the machine may be slow."""
+
 
 @dataclass
 class Service:

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from tests.client.conftest import Ingest, Service
+from tests.client.conftest import PATIENT, Ingest, Service
 from tests.client.test_cli import Cli, cli
 from tests.retrieval.conftest import DOCUMENTS
 
@@ -17,7 +17,7 @@ QUESTION = "what fruit is in the basket?"
 @pytest.fixture(autouse=True)
 async def _talk(service: Service, ingest: Ingest) -> None:
     await ingest(DOCUMENTS)
-    session = await service.client().start_session("s", corpus="docs")
+    session = await service.client().start_session("s", corpus="docs", config=PATIENT)
     await session.add_user_message(QUESTION, message_id="m0")
     await session.add_user_message(QUESTION, message_id="m1", retrieval={"max_spans": 2, "order": "relevance"})
 

@@ -15,7 +15,7 @@ from perdure import (
     SessionHandle,
 )
 from perdure.session import Session
-from tests.client.conftest import Ingest, Service
+from tests.client.conftest import PATIENT, Ingest, Service
 from tests.retrieval.conftest import DOCUMENTS
 
 QUESTION = "how is memory freed without a garbage collector?"
@@ -25,7 +25,7 @@ QUESTION = "how is memory freed without a garbage collector?"
 async def session(service: Service, ingest: Ingest) -> SessionHandle:
     """A session over a few documents, by a client with nothing but Temporal."""
     await ingest(DOCUMENTS)
-    return await service.client().start_session("talk", corpus="docs")
+    return await service.client().start_session("talk", corpus="docs", config=PATIENT)
 
 
 async def seen(service: Service, session: SessionHandle) -> tuple[Session, Any, Any]:

@@ -17,7 +17,7 @@ from activities.stores.tables import working_sets
 from perdure import Client, IdempotencyConflict, InvalidRequest, MessageNotFound, SessionHandle, SessionNotFound
 from perdure.contract import ReadMessages
 from perdure.recompile import SpanRef
-from tests.client.conftest import Ingest, Service
+from tests.client.conftest import PATIENT, Ingest, Service
 from tests.retrieval.conftest import DOCUMENTS, write
 from tests.support.embeddings import DIMENSION, embeddings_server
 from workers.worker import running_worker
@@ -29,7 +29,7 @@ QUESTIONS = {"m0": "how is memory freed without a garbage collector?", "m1": "wh
 async def session(service: Service, ingest: Ingest) -> SessionHandle:
     """Two turns over a few documents."""
     await ingest(DOCUMENTS)
-    session = await service.client().start_session("talk", corpus="docs")
+    session = await service.client().start_session("talk", corpus="docs", config=PATIENT)
     for message_id, question in QUESTIONS.items():
         await session.add_user_message(question, message_id=message_id)
         await session.add_assistant_message("So it is.")
@@ -189,7 +189,7 @@ async def test_the_same_request_is_answered_once(session: SessionHandle, ingest:
 
 async def test_turns_come_in_pages(service: Service, ingest: Ingest) -> None:
     await ingest(DOCUMENTS)
-    session = await service.client().start_session("long", corpus="docs")
+    session = await service.client().start_session("long", corpus="docs", config=PATIENT)
     for number in range(25):
         await session.add_user_message(f"question {number}", message_id=f"q{number}", return_working_set=False)
     await session.add_message("user", "never compiled")
