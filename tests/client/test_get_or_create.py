@@ -39,7 +39,7 @@ async def _talks(session: SessionHandle) -> None:
 
 
 async def test_a_session_that_was_asked_for_too_early_can_be_started_at_once(client: Client, unique: str) -> None:
-    for number in range(20):
+    for number in range(5):
         await _asked_for(client, f"{unique}-{number}")
         session = await client.start_session(f"{unique}-{number}", title="Made")
         assert (await session.get()).title == "Made"
@@ -54,7 +54,7 @@ async def test_only_the_run_that_found_no_session_is_purged(client: Client, serv
     async def purged() -> bool:
         return set(await _purges(service)) == {WorkflowExecutionStatus.COMPLETED}
 
-    await eventually(purged, within=60)
+    await eventually(purged, within=180)
     runs = await _runs(service, session)
     assert refused.run_id not in runs
     closed = {run_id for run_id, status in runs.items() if status is WorkflowExecutionStatus.CONTINUED_AS_NEW}
@@ -81,6 +81,6 @@ async def test_a_purge_that_an_older_session_began_leaves_later_runs_alone(
     session = await client.start_session(unique, config=SHORT_RUNS)
     await _talks(session)
     before = await _runs(service, session)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(180):
         await purge.result()
     assert before.keys() <= (await _runs(service, session)).keys()
