@@ -192,18 +192,24 @@ class Committed(_Wire):
 
 
 class ReadAnswer(_Wire):
-    """Ask for what the command of a key left behind, to answer it again."""
+    """Ask for what the command of a key and a body left behind, to answer it again.
+
+    Without `answered` nobody looks at it, and it is asked only whether there was one.
+    """
 
     tenant: str
     session_id: str
     key: str
+    body_hash: str
+    answered: bool = True
     room: int = 0
 
 
 class Answered(_Wire):
-    """The command's events; none if nobody ever used its key."""
+    """The command's events, if it was of that body. `body_hash`: that of the command which used the key, if any did."""
 
-    events: list[Event]
+    body_hash: str | None = None
+    events: list[Event] = Field(default_factory=list)
     working_sets: dict[int, Deflated] = Field(default_factory=dict)
 
 

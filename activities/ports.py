@@ -70,7 +70,10 @@ class SessionStore(Protocol):
         ...
 
     async def read_answer(self, request: ReadAnswer) -> Answered:
-        """The events of a key's command, if there was one, with the working sets of their messages if asked for."""
+        """The events of a key's command, if it was of that body, with the working sets of its messages if asked for.
+
+        So what is read is no larger than what the caller has just sent.
+        """
         ...
 
 

@@ -176,6 +176,9 @@ class Committer:
         drafts: list[_Draft] = []
         for entry in waiting:
             command = entry.command
+            if isinstance(command, RecordError) and _forgotten(state):
+                entry.outcome = Outcome()
+                continue
             try:
                 receipt = receipt_of(state, command) if isinstance(command, Command) else None
                 if receipt is not None:
@@ -184,6 +187,8 @@ class Committer:
                     continue
                 data = decide(state, command)
             except PerdureError as error:
+                if drafts and workflow.patched("refusals-wait-for-the-commit"):
+                    continue  # an attempt that died may have stored it before these drafts: decided again after them
                 if not (outlived(state, error) and await self._carried_out_once(entry)):
                     entry.error = refusal(error)
                 continue
@@ -221,27 +226,34 @@ class Committer:
         if not entry.answered and workflow.patched("repeated-signals-read-nothing"):
             entry.outcome = Outcome()
             return
-        answered = await self._read_answer(entry.command)
+        answered = await self._read_answer(entry, entry.command)
         entry.outcome = Outcome(answered.events, answered.working_sets)
 
     async def _carried_out_once(self, entry: _Entry) -> bool:
         """Settle a command whose key Postgres knows, though the state has forgotten it."""
         if not isinstance(command := entry.command, Command) or not workflow.patched("late-repeats-are-answered"):
             return False
-        answered = await self._read_answer(command)
-        if not answered.events:
+        answered = await self._read_answer(entry, command)
+        if answered.body_hash is None:
             return False
-        if answered.events[0].body_hash == command.body_hash:
+        if answered.body_hash == command.body_hash:
             entry.outcome = Outcome(answered.events, answered.working_sets)
         else:
             entry.error = refusal(conflict(command.key))
         return True
 
-    async def _read_answer(self, command: Command) -> Answered:
+    async def _read_answer(self, entry: _Entry, command: Command) -> Answered:
         session = self.state.session
         answered: Answered = await workflow.execute_local_activity(
             "read_answer",
-            ReadAnswer(tenant=session.tenant, session_id=session.session_id, key=command.key, room=self._room(command)),
+            ReadAnswer(
+                tenant=session.tenant,
+                session_id=session.session_id,
+                key=command.key,
+                body_hash=command.body_hash,
+                answered=entry.answered,
+                room=self._room(command),
+            ),
             result_type=Answered,
             start_to_close_timeout=ATTEMPT,
             retry_policy=RETRY,
@@ -261,6 +273,11 @@ class Committer:
         state = fold(self.state, events)
         assert state is not None
         self.state = state
+
+
+def _forgotten(state: SessionState) -> bool:
+    """Whether the session is deleted: an error that is recorded then may quote what was deleted."""
+    return state.session.status == "deleted" and workflow.patched("errors-end-with-the-session")
 
 
 def cause_of(error: ActivityError | ApplicationError) -> ApplicationError:

@@ -187,15 +187,15 @@ class PostgresSessionStore:
             return Committed(outcome="known", receipts=receipts, message_ids=list(taken))
 
     async def read_answer(self, request: ReadAnswer) -> Answered:
+        here = is_session(events, request.tenant, request.session_id), events.c.key == request.key
         async with self._engine.connect() as connection:
-            rows = await connection.execute(
-                select(events)
-                .where(is_session(events, request.tenant, request.session_id), events.c.key == request.key)
-                .order_by(events.c.sequence)
-            )
+            known = await connection.scalar(select(events.c.body_hash).where(*here, events.c.ordinal == 0))
+            if known != request.body_hash or not request.answered:
+                return Answered(body_hash=known)
+            rows = await connection.execute(select(events).where(*here).order_by(events.c.sequence))
             found = [event_of(row) for row in rows.mappings()]
-            if not found or not request.room:
-                return Answered(events=found)
+            if not request.room:
+                return Answered(body_hash=known, events=found)
             added = {
                 e.data.message.message_id: (e.sequence, e.data.message)
                 for e in found
@@ -208,7 +208,7 @@ class PostgresSessionStore:
                 )
             )
             sets = ((*added[message_id], to_json(body), request.room) for message_id, body in bodies)
-            return Answered(events=found, working_sets=answerable(sets))
+            return Answered(body_hash=known, events=found, working_sets=answerable(sets))
 
 
 def fenced(owner: Owner) -> ApplicationError:

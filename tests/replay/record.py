@@ -27,7 +27,7 @@ from activities.stores.session_reader import PostgresReader
 from activities.stores.session_store import PostgresSessionStore
 from activities.tokens import count
 from perdure.contract import SESSION_WORKFLOW
-from perdure.events import Event
+from perdure.events import Event, MessageAdded
 from perdure.message import ROLES
 from perdure.working_set import WorkingSet
 from tests.support.own_store import NoCompiler
@@ -177,6 +177,29 @@ async def _backlog(client: Client, settings: Settings) -> None:
     await _save(client, "backlog")
 
 
+class Slow(PostgresSessionStore):
+    """Takes its time over messages."""
+
+    async def commit(
+        self, request: Commit, completed: Sequence[Event], working_sets: Mapping[str, WorkingSet]
+    ) -> Committed:
+        if any(isinstance(event.data, MessageAdded) for event in completed):
+            await asyncio.sleep(5)
+        return await super().commit(request, completed, working_sets)
+
+
+async def _deleted_late(client: Client, settings: Settings) -> None:
+    """An error waits to be recorded while the session is deleted."""
+    handle = await _start(client, "deleted_late", queue="deleted_late")
+    async with _worker(client, settings, "deleted_late", Slow), asyncio.TaskGroup() as group:
+        group.create_task(handle.execute_update("add_message", {"role": "user", "content": "Hello"}))
+        await asyncio.sleep(0.5)
+        group.create_task(handle.execute_update("delete"))
+        await asyncio.sleep(2.2)
+        await handle.signal("user_message", {"text": "another field"})
+    await _save(client, "deleted_late")
+
+
 @asynccontextmanager
 async def _worker(
     client: Client, settings: Settings, queue: str, store: Callable[[AsyncEngine], PostgresSessionStore]
@@ -202,7 +225,7 @@ async def _start(
     return client.get_workflow_handle(handle.id)  # without a run: it follows continue-as-new
 
 
-OWN_WORKER = {"caught_up": _caught_up, "backlog": _backlog}
+OWN_WORKER = {"caught_up": _caught_up, "backlog": _backlog, "deleted_late": _deleted_late}
 
 
 async def _save(client: Client, name: str) -> None:

@@ -28,6 +28,7 @@ NAMES = {
     "changed",
     "compiled",
     "deleted",
+    "deleted_late",
     "every_role",
     "idle",
     "purged_alone",

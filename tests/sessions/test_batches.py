@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from activities.commit import Answered, Commit, Committed, ReadAnswer
 from activities.ports import SessionStore
+from activities.stores.engine import engine_of
+from activities.stores.session_store import PostgresSessionStore
+from perdure.contract import AddMessage
 from perdure.events import Event
 from perdure.working_set import WorkingSet
 from tests.sessions.caller import Caller
@@ -17,6 +21,7 @@ from tests.support.own_store import OwnStore, ToldCompiler, worker_on
 from tests.support.rules import disagreements
 from tests.support.site import Site
 from workflows.committer import BATCH
+from workflows.core.command import command_of
 
 SIGNALS = 45
 
@@ -81,6 +86,21 @@ async def test_a_signal_that_comes_again_reads_nothing_back(site: Site, unique: 
         await caller.says("the end")
         assert [m.content for m in (await caller.observed()).messages] == ["Hello", "the end"]
     assert watch.store.reads == 0
+
+
+async def test_only_a_repetition_that_is_answered_is_read_back(site: Site, caller: Caller) -> None:
+    body = {"role": "user", "content": "Hello", "message_id": "k"}
+    await caller.update("add_message", body)
+    digest = command_of("add_message", AddMessage.model_validate(body), "", datetime.now(UTC)).body_hash
+    asked = ReadAnswer(tenant=site.settings.tenant, session_id="talk", key="k", body_hash=digest)
+    engine = engine_of(site.settings.require_database_url())
+    store = PostgresSessionStore(engine)
+    found = await store.read_answer(asked)
+    assert (found.body_hash, len(found.events)) == (digest, 1)
+    for other in ({"answered": False}, {"body_hash": "another"}):
+        assert await store.read_answer(asked.model_copy(update=other)) == Answered(body_hash=digest)
+    assert await store.read_answer(asked.model_copy(update={"key": "unknown"})) == Answered()
+    await engine.dispose()
 
 
 async def test_what_was_stored_together_with_a_deletion_is_gone_with_it(site: Site, unique: str) -> None:

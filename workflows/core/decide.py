@@ -64,7 +64,8 @@ def conflict(key: str) -> IdempotencyConflict:
 def outlived(state: SessionState, error: PerdureError) -> bool:
     """Whether a command that is refused so may have been carried out once: long enough ago for its key to be
     forgotten, and what it is refused for has changed since."""
-    return isinstance(error, HeadMoved | PayloadTooLarge) and len(state.receipts) >= RECEIPTS
+    judged_by_state = isinstance(error, HeadMoved | PayloadTooLarge | InvalidRequest)
+    return judged_by_state and len(state.receipts) >= RECEIPTS
 
 
 def decide(state: SessionState, command: Command | Expire | RecordError) -> list[EventData]:
@@ -76,8 +77,6 @@ def decide(state: SessionState, command: Command | Expire | RecordError) -> list
     match command:
         case Expire():
             return _expire(state.session, command.at)
-        case RecordError() if state.session.status == "deleted":
-            return []  # it may quote what was deleted
         case RecordError():
             return [ErrorRecorded(source=command.source, code=command.code, message=command.message)]
     session = state.session

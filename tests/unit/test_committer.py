@@ -1,0 +1,90 @@
+"""The committer over a store that an attempt which died has written to before."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from temporalio import workflow
+
+from activities.commit import Commit, Committed, Owner
+from perdure.base import Request
+from perdure.contract import AddMessage
+from perdure.events import Event, MessageAdded
+from tests.unit.core.test_fold import created
+from workflows.commit_parts import numbered
+from workflows.committer import Committer, Outcome
+from workflows.core.command import Command, command_of
+from workflows.core.decide import decide
+from workflows.core.state import SessionState, apply, fold
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+OWNER = Owner(run_id="run", started_at=NOW)
+
+
+class Stored:
+    """What Postgres holds of one session, behind the activity that commits to it."""
+
+    def __init__(self, events: list[Event]) -> None:
+        self.events = events
+        self.open = asyncio.Event()
+
+    async def activity(self, _name: str, request: Commit, **_options: Any) -> Committed:
+        await self.open.wait()
+        if request.base_sequence < len(self.events):
+            return Committed(outcome="behind", events=self.events[request.base_sequence :])
+        self.events += request.events
+        return Committed(outcome="committed")
+
+
+def _command(content: str, **fields: Any) -> Command:
+    body: Request = AddMessage(role="user", content=content, message_id=content, **fields)
+    return command_of("add_message", body, content, NOW)
+
+
+def _carried_out(state: SessionState, command: Command) -> list[Event]:
+    return numbered(command, decide(state, command), state.event_sequence)
+
+
+async def test_a_message_that_a_dead_attempt_stored_is_not_refused_for_one_that_came_before_it_now(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun = created()
+    state = apply(None, begun)
+    first = _carried_out(state, _command("first"))
+    after = fold(state, first)
+    assert after is not None
+    late = _command("late", expected_head="first")
+    store = Stored([begun, *first, *_carried_out(after, late)])
+    monkeypatch.setattr(workflow, "execute_local_activity", store.activity)
+    monkeypatch.setattr(workflow, "patched", lambda _: True)
+
+    async def pause(_: timedelta) -> None: ...
+
+    monkeypatch.setattr(workflow, "sleep", pause)
+    committer = Committer(after, OWNER)
+    answered: list[Any] = []
+
+    async def read_answer(entry: Any) -> None:
+        answered.append(entry.command.key)
+        entry.outcome = Outcome()
+
+    monkeypatch.setattr(committer, "_answer_again", read_answer)
+    # They wait together, and the other one is first in line now.
+    blocker = asyncio.create_task(_hold(committer, store))
+    await asyncio.sleep(0)
+    sent = [asyncio.create_task(committer.execute(command)) for command in (_command("other"), late)]
+    await asyncio.gather(blocker, *sent)
+    assert answered == ["late"]
+    contents = [event.data.message.content for event in store.events if isinstance(event.data, MessageAdded)]
+    assert contents == ["first", "late", "other"]
+
+
+async def _hold(committer: Committer, store: Stored) -> None:
+    """Keep the committer busy until the others are in line."""
+    async with committer._writing:
+        for _ in range(5):
+            await asyncio.sleep(0)
+    store.open.set()
