@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from temporalio import activity
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
@@ -10,12 +12,16 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.commit import Purge
 
+_AGAIN_SECONDS = 60
+"""Temporal forgets a run some time after it was told to, and the later the more often it is told."""
+
 
 class PurgeActivities:
     """Needs a client of the namespace that the sessions are in."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self._told: dict[str, float] = {}
 
     @activity.defn
     async def purge_runs(self, purge: Purge) -> int:
@@ -27,9 +33,11 @@ class PurgeActivities:
         if purge.run_id is not None:
             query += f" AND RunId = '{purge.run_id}'"
         listed = [run async for run in self._client.list_workflows(query) if until is None or run.start_time <= until]
+        self._told = {run_id: at for run_id, at in self._told.items() if time.monotonic() < at + _AGAIN_SECONDS}
         for run in listed:
-            if run.status != WorkflowExecutionStatus.RUNNING:
+            if run.status != WorkflowExecutionStatus.RUNNING and run.run_id not in self._told:
                 await self._delete(purge.workflow_id, run.run_id)
+                self._told[run.run_id] = time.monotonic()
         return len(listed)
 
     async def _delete(self, workflow_id: str, run_id: str) -> None:
