@@ -10,8 +10,7 @@ from activities.commit import Purge
 from perdure.contract import PURGE_WORKFLOW
 
 _FIRST, _LONGEST, _SETTLED = timedelta(seconds=1), timedelta(minutes=1), timedelta(seconds=5)
-"""Each pause is twice the last one. Temporal takes up to some twenty seconds to forget a run that it was told to
-delete, and minutes when it is told so again each second."""
+"""Each pause is twice the last one. Temporal takes some twenty seconds to forget a run that it was told to delete."""
 
 
 @workflow.defn(name=PURGE_WORKFLOW)
