@@ -30,7 +30,7 @@ from perdure.contract import SESSION_WORKFLOW
 from perdure.events import Event, MessageAdded
 from perdure.message import ROLES
 from perdure.working_set import WorkingSet
-from tests.support.own_store import NoCompiler
+from tests.support.own_store import ToldCompiler
 from tests.support.runs import histories
 from tests.support.stack import data_dir, stack_settings
 from workers.runner import SessionRunner
@@ -205,7 +205,7 @@ async def _worker(
     client: Client, settings: Settings, queue: str, store: Callable[[AsyncEngine], PostgresSessionStore]
 ) -> AsyncIterator[None]:
     engine = engine_of(settings.require_database_url())
-    activities = SessionActivities(store(engine), PostgresReader(engine), NoCompiler(), count)
+    activities = SessionActivities(store(engine), PostgresReader(engine), ToldCompiler(), count)
     async with Worker(
         client,
         task_queue=queue,

@@ -17,7 +17,7 @@ from perdure.events import Event
 from perdure.working_set import WorkingSet
 from tests.sessions.caller import Caller
 from tests.support.eventually import eventually
-from tests.support.own_store import OwnStore, ToldCompiler, worker_on
+from tests.support.own_store import OwnStore, worker_on
 from tests.support.rules import disagreements
 from tests.support.site import Site
 from workflows.committer import BATCH
@@ -69,7 +69,7 @@ async def test_a_backlog_of_signals_is_stored_in_order_a_few_at_a_time(site: Sit
     for number in range(SIGNALS):  # nobody polls yet
         await caller.handle.signal("user_message", {"content": f"message {number}", "message_id": f"m{number}"})
     watch = Watch()
-    async with worker_on(site, watch, ToldCompiler()):
+    async with worker_on(site, watch):
         await eventually(partial(_stored, caller, SIGNALS))
         seen = await caller.observed()
     assert [message.content for message in seen.messages] == [f"message {number}" for number in range(SIGNALS)]
@@ -127,7 +127,7 @@ async def test_a_message_is_compiled_under_the_settings_that_it_came_under(site:
         ("add_user_message", {"content": "third"}),
     )
     watch = Watch()
-    async with worker_on(site, watch, ToldCompiler()):
+    async with worker_on(site, watch):
         _, first, _, second, _, third = await asyncio.gather(*sent)
     assert watch.store.commits == [["message_added"], ["message_added", "session_updated"] * 2 + ["message_added"]]
     assert first["working_set"]["degraded_reason"] == "one, 8000 tokens"

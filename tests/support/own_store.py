@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 from temporalio.worker import Worker
 
 from activities.commit import Answered, Commit, Committed, Open, Opened, ReadAnswer
-from activities.ports import Compiler, SessionStore
+from activities.ports import SessionStore
 from activities.session import SessionActivities, empty
 from activities.stores.engine import engine_of
 from activities.stores.session_store import PostgresSessionStore
@@ -21,35 +22,10 @@ from workers.settings import connect_temporal
 from workflows.session import SessionWorkflow
 
 
-class NoCompiler:
-    """For sessions without a corpus, which compile nothing."""
-
-    async def compile(
-        self,
-        *,
-        tenant: str,
-        corpus: str,
-        query: str,
-        config: CompilerConfig,
-        search_query: str | None = None,
-        explain: bool = False,
-    ) -> WorkingSet:
-        raise AssertionError(f"nobody asked for {corpus}")
-
-
 class ToldCompiler:
-    """Gives empty working sets whose text tells the corpus and the budget that were asked for."""
+    """Gives empty working sets whose `degraded_reason` tells the corpus and the budget that were asked for."""
 
-    async def compile(
-        self,
-        *,
-        tenant: str,
-        corpus: str,
-        query: str,
-        config: CompilerConfig,
-        search_query: str | None = None,
-        explain: bool = False,
-    ) -> WorkingSet:
+    async def compile(self, *, corpus: str, query: str, config: CompilerConfig, **_: Any) -> WorkingSet:
         return empty(query, f"{corpus}, {config.token_budget} tokens")
 
 
@@ -72,13 +48,11 @@ class OwnStore:
 
 
 @asynccontextmanager
-async def worker_on(
-    site: Site, make: Callable[[SessionStore], SessionStore], compiler: Compiler | None = None
-) -> AsyncIterator[None]:
+async def worker_on(site: Site, make: Callable[[SessionStore], SessionStore]) -> AsyncIterator[None]:
     """A worker whose sessions are stored by what `make` makes of the real store."""
     engine = engine_of(site.settings.require_database_url())
     store = make(PostgresSessionStore(engine))
-    activities = SessionActivities(store, site.reader, compiler or NoCompiler(), count)
+    activities = SessionActivities(store, site.reader, ToldCompiler(), count)
     client = await connect_temporal(site.stack.settings)
     try:
         async with Worker(
