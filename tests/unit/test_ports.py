@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from perdure.errors import Unavailable
-from workers.stack.ports import CLUSTER, CLUSTER_PORTS, USUAL, choose
+from workers.stack.ports import ANY, CLUSTER, CLUSTER_PORTS, USUAL, choose
 
 STACKS = 6
 CHOOSER = """
@@ -58,6 +58,7 @@ def test_a_restart_keeps_its_ports_and_one_that_was_asked_for_is_refused_while_t
     memory, taken = tmp_path / "ports.json", tmp_path / "taken"
     with ExitStack() as claims:
         first = choose(dict.fromkeys(USUAL, 0), memory, taken, claims)
+        assert set(_all(first)) <= set(range(ANY.start, ANY.stop + CLUSTER_PORTS))
         with pytest.raises(Unavailable, match="PERDURE_POSTGRES_PORT"):
             choose({"postgres": first["postgres"]}, tmp_path / "other.json", taken, claims)
     assert not (tmp_path / "other.json").exists()

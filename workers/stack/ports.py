@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import socket
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,6 +15,9 @@ USUAL = {"temporal": 7233, "temporal_ui": 8233, "postgres": 5432, "weaviate": 80
 CLUSTER = "weaviate_cluster"
 CLUSTER_PORTS = 4
 """Weaviate talks to itself on so many ports, which it takes to be consecutive."""
+ANY = range(20_000, 32_000)
+"""Where any free port is looked for: below those that a system gives to outgoing connections, which would take one
+between its choice and the start of its server."""
 ATTEMPTS = 20
 
 
@@ -33,10 +37,14 @@ def choose(asked: dict[str, int | None], memory: Path, taken: Path, claims: Exit
     with ExitStack() as mine:
         for name in [*USUAL, CLUSTER]:
             port, count = asked.get(name, 0), CLUSTER_PORTS if name == CLUSTER else 1
-            wishes = [port] if port else [before.get(name), USUAL.get(name) if port is None else None, *[0] * ATTEMPTS]
+            wishes = (
+                [port]
+                if port
+                else [before.get(name), USUAL.get(name) if port is None else None, *random.sample(ANY, ATTEMPTS)]
+            )
             for wish in wishes:
-                if wish is not None and (found := _claim(wish, count, taken, mine)):
-                    chosen[name] = found
+                if wish is not None and _claim(wish, count, taken, mine):
+                    chosen[name] = wish
                     break
             else:
                 raise Unavailable(
@@ -48,24 +56,21 @@ def choose(asked: dict[str, int | None], memory: Path, taken: Path, claims: Exit
     return chosen
 
 
-def _claim(port: int, count: int, taken: Path, claims: ExitStack) -> int | None:
-    """The first of `count` consecutive ports, all free and ours now; none if one of them is not."""
+def _claim(port: int, count: int, taken: Path, claims: ExitStack) -> bool:
+    """Whether `count` ports from `port` on were free, and are ours now."""
     with ExitStack() as mine, ExitStack() as sockets:
-        first = port
-        for offset in range(count):
+        for number in range(port, port + count):
             candidate = sockets.enter_context(socket.socket())
             candidate.setsockopt(
                 socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
             )  # as servers do: old connections don't count
             try:
-                candidate.bind(("127.0.0.1", first + offset if first else 0))
+                candidate.bind(("127.0.0.1", number))
             except (OSError, OverflowError):
-                return None
-            number = candidate.getsockname()[1]
-            first = first or number
+                return False
             lock = FileLock(taken / f"{number}.lock")
             if not lock.acquire():
-                return None
+                return False
             mine.callback(lock.remove)
         claims.push(mine.pop_all())
-        return first
+        return True
