@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.testing import ActivityEnvironment
 
 from activities.chunking import DEFAULT_CHUNKING
@@ -26,7 +25,7 @@ from activities.embedder import MiniLm
 from activities.ingest import Publish, Step, Target, Upload
 from activities.retrieval import EXACT_SPANS
 from activities.stores.corpus_store import PostgresCorpusStore
-from activities.stores.engine import engine_of
+from activities.stores.engine import Engine
 from activities.stores.weaviate_index import WeaviateIndex
 from activities.terms import terms_of
 from benchmarks.corpus import sentences, source_of
@@ -83,7 +82,7 @@ async def measure(data_dir: Path, sizes: Sequence[int], rounds: int) -> list[Fig
     first = 0.0
     async with AsyncExitStack() as resources:
         rig = await resources.enter_async_context(open_rig(data_dir, say))
-        engine = engine_of(rig.stack.addresses.postgres)
+        engine = Engine(rig.stack.addresses.postgres)
         resources.push_async_callback(engine.dispose)
         for size in sizes:
             hybrid, raw, ours, cpu, spans = await _of_size(rig, engine, size, rounds)
@@ -112,7 +111,7 @@ async def measure(data_dir: Path, sizes: Sequence[int], rounds: int) -> list[Fig
 
 
 async def _of_size(
-    rig: Rig, engine: AsyncEngine, size: int, rounds: int
+    rig: Rig, engine: Engine, size: int, rounds: int
 ) -> tuple[Samples, Samples, Samples, dict[str, float], int]:
     embedder, store = Lots(), PostgresCorpusStore(engine)
     addresses = rig.stack.addresses

@@ -12,7 +12,7 @@ from pathlib import Path
 from activities.chunking import DEFAULT_CHUNKING
 from activities.ingest_folder import ingest_folder
 from activities.stores.corpus_store import PostgresCorpusStore
-from activities.stores.engine import engine_of
+from activities.stores.engine import Engine
 from benchmarks.rig import Rig
 from perdure.corpus import IngestReport
 from perdure.ids import DEFAULT_TENANT
@@ -40,7 +40,7 @@ async def ready_corpus(rig: Rig, *, quick: bool) -> Corpus:
         shutil.copytree(
             source_of(package), folder / package, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
         )
-    engine = engine_of(rig.stack.addresses.postgres)
+    engine = Engine(rig.stack.addresses.postgres)
     try:
         store = PostgresCorpusStore(engine)
         progress = _Progress(rig)

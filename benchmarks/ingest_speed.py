@@ -14,7 +14,7 @@ from activities.cut import cut
 from activities.embedder import MiniLm
 from activities.ingest_folder import ingest_folder
 from activities.stores.corpus_store import PostgresCorpusStore
-from activities.stores.engine import engine_of
+from activities.stores.engine import Engine
 from benchmarks.baseline import embed_all
 from benchmarks.corpus import source_of
 from benchmarks.measure import CpuMeter, Figure
@@ -33,7 +33,7 @@ async def measure(folder: Path, data_dir: Path, rounds: int) -> list[Figure]:
     texts = _texts(folder, embedder)
     ingest = embedding = ingest_cpu = embedding_cpu = 0.0
     async with open_rig(data_dir, say) as rig:
-        engine = engine_of(rig.stack.addresses.postgres)
+        engine = Engine(rig.stack.addresses.postgres)
         try:
             store = PostgresCorpusStore(engine)
             for number in range(rounds):

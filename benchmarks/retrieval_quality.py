@@ -13,7 +13,7 @@ from activities.compiler import WorkingSetCompiler
 from activities.embedder import MiniLm
 from activities.ingest_folder import ingest_folder
 from activities.stores.corpus_store import PostgresCorpusStore
-from activities.stores.engine import engine_of
+from activities.stores.engine import Engine
 from activities.stores.weaviate_index import WeaviateIndex
 from benchmarks.baseline import baseline
 from benchmarks.questions import Place, QuestionSet, question_set
@@ -45,7 +45,7 @@ async def _compiled(rig: Rig, found: QuestionSet, embedder: MiniLm, chunking: st
         raise RuntimeError("the index is what is measured here, and there is no Weaviate")
     corpus = f"quality-{uuid.uuid4().hex[:8]}"  # another each time: another commit may cut in another way
     folder = found.write(rig.stack.settings.data_dir / "documents" / corpus)
-    engine = engine_of(addresses.postgres)
+    engine = Engine(addresses.postgres)
     index = WeaviateIndex(addresses.weaviate, addresses.weaviate_grpc_port, embedder.id)
     try:
         store = PostgresCorpusStore(engine)

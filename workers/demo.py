@@ -17,7 +17,7 @@ from rich.text import Text
 from activities.chunking import DEFAULT_CHUNKING
 from activities.ingest_folder import ingest_folder
 from activities.stores.corpus_store import PostgresCorpusStore
-from activities.stores.engine import engine_of
+from activities.stores.engine import Engine
 from activities.stores.session_reader import PostgresReader
 from perdure import Client, WorkingSet
 from perdure.cli.session_text import citations_text, turn_text
@@ -89,7 +89,7 @@ class Demo:
             worker = _worker(stack)
             await stack.add(worker)
             settings = stack.settings
-            engine = engine_of(settings.require_database_url(), pool_size=4)
+            engine = Engine(settings.require_database_url(), pool_size=4)
             try:
                 temporal = await connect_temporal(settings)
                 corpus = f"demo-{hashlib.sha256(f'{DEFAULT_CHUNKING} {self._docs}'.encode()).hexdigest()[:8]}"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from activities.ports import Compiler
 from activities.stores.corpus_store import PostgresCorpusStore
-from activities.stores.engine import engine_of
+from activities.stores.engine import Engine
 from perdure.evaluation import Evaluation, GoldenQuery, score, summarize
 from perdure.working_set import CompilerConfig
 from workers import telemetry
@@ -25,7 +25,7 @@ async def evaluate_corpus(
         InvalidRequest: there is no query.
         Unavailable: no database is set.
     """
-    engine = engine_of(settings.require_database_url(), pool_size=2)
+    engine = Engine(settings.require_database_url(), pool_size=2)
     try:
         async with open_embedder(settings) as embedder, open_index(settings, embedder) as index:
             store = PostgresCorpusStore(engine)

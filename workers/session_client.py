@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from sqlalchemy.exc import DBAPIError
 
 from activities.stores.corpus_reader import PostgresCorpusReader
-from activities.stores.engine import engine_of
+from activities.stores.engine import Engine
 from activities.stores.session_reader import PostgresReader
 from perdure import Client
 from perdure.errors import CorpusNotFound
@@ -29,7 +29,7 @@ async def open_client(settings: Settings | None = None) -> AsyncIterator[Client]
     if settings.database_url is None:
         yield Client(temporal, tenant=settings.tenant, task_queue=settings.task_queue)
         return
-    engine = engine_of(settings.database_url, pool_size=2)
+    engine = Engine(settings.database_url, pool_size=2)
     try:
         yield Client(temporal, tenant=settings.tenant, task_queue=settings.task_queue, reader=PostgresReader(engine))
     except DBAPIError as error:
@@ -43,7 +43,7 @@ async def has_corpus(name: str) -> bool:
     settings = Settings.load()
     if settings.database_url is None:
         return True
-    engine = engine_of(settings.database_url, pool_size=1)
+    engine = Engine(settings.database_url, pool_size=1)
     try:
         await PostgresCorpusReader(engine).get_corpus(settings.tenant, name)
     except CorpusNotFound:

@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfigProfile
+from temporalio.service import GrpcCompression
 
 from perdure.contract import TASK_QUEUE
 from perdure.errors import InvalidRequest, Unavailable
@@ -28,6 +29,7 @@ DEFAULT_NAMESPACE = "default"
 _PREFIX = "PERDURE_"
 _DATABASE_URL = "postgresql+psycopg://user:password@host:port/database"
 _DRIVERS = ("postgresql", "postgresql+psycopg")
+_COMPRESSION = {"none": GrpcCompression.NONE, "gzip": GrpcCompression.GZIP}
 
 
 class Settings(BaseSettings):
@@ -50,6 +52,10 @@ class Settings(BaseSettings):
     weaviate_api_key: SecretStr | None = Field(None, description="None: anonymous access.")
     temporal: ClientConfigProfile = Field(
         default_factory=ClientConfigProfile.load, description="Of `temporalio.envconfig`; its address is none if unset."
+    )
+    temporal_grpc_compression: Literal["none", "gzip"] = Field(
+        "none",
+        description="Between this process and Temporal. `gzip` costs milliseconds a turn, and pays from afar only.",
     )
 
     embedder_url: str | None = Field(
@@ -227,7 +233,10 @@ async def connect_temporal(settings: Settings) -> Client:
     config.setdefault("namespace", DEFAULT_NAMESPACE)
     try:
         return await Client.connect(
-            **config, data_converter=pydantic_data_converter, plugins=telemetry.client_plugins()
+            **config,
+            data_converter=pydantic_data_converter,
+            grpc_compression=_COMPRESSION[settings.temporal_grpc_compression],
+            plugins=telemetry.client_plugins(),
         )
     except RuntimeError as error:
         raise Unavailable(

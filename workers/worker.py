@@ -22,7 +22,7 @@ from activities.purge import PurgeActivities
 from activities.recompile import RecompileActivities
 from activities.session import SessionActivities
 from activities.stores.corpus_store import PostgresCorpusStore
-from activities.stores.engine import engine_of
+from activities.stores.engine import Engine
 from activities.stores.session_reader import PostgresReader
 from activities.stores.session_store import PostgresSessionStore
 from activities.tokens import count
@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 async def running_worker(settings: Settings, client: Client) -> AsyncIterator[Worker]:
     """A worker that polls `settings.task_queue`, with its stores; all closed in order at the end."""
     async with AsyncExitStack() as resources:
-        engine = engine_of(settings.require_database_url())
+        engine = Engine(settings.require_database_url())
         resources.push_async_callback(engine.dispose)
         embedder = await resources.enter_async_context(open_embedder(settings))
         index = await resources.enter_async_context(open_index(settings, embedder))

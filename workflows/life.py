@@ -43,6 +43,7 @@ class Life:
         self._refused: PerdureError | None = None
         self._active_at = workflow.now()
         self._lingered = False
+        self._shown: tuple[str, str | None] | None = None
         try:
             self._input = parse(SessionInput, json_of(raw))
         except PerdureError as error:
@@ -205,6 +206,9 @@ class Life:
         """Keep Temporal's UI true. Details cost no event; the others are upserted when they differ, bar the counts."""
         state = self._state
         workflow.set_current_details(details(state))
+        if self._shown == (shown := (state.session.status, state.session.title)):
+            return
+        self._shown = shown
         if status_shown(workflow.info().typed_search_attributes) != state.session.status:
             workflow.upsert_search_attributes(attributes(state.session))
         if workflow.memo_value("title", None) != state.session.title:

@@ -7,10 +7,10 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import ARRAY, Numeric, Row, Uuid, and_, any_, bindparam, cast, func, select
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.spans import SETTLED_FOR, CorpusState, EmbedderId, Hit, Span, artifact_id
 from activities.stores.corpus_tables import artifacts, corpora, spans, visible_in
+from activities.stores.engine import Engine
 from perdure.corpus import Artifact, Corpus, check_names
 from perdure.errors import CorpusNotFound
 
@@ -44,18 +44,17 @@ _SEARCH = (
 class PostgresCorpusReader:
     """`activities.ports.CorpusReader` on Postgres."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")  # one round trip for one statement
 
     async def state(self, tenant: str, corpus: str) -> CorpusState | None:
-        async with self._autocommit.connect() as connection:
+        async with self._engine.connect() as connection:
             row = (await connection.execute(_STATE, {"tenant": tenant, "corpus": corpus})).one_or_none()
             return None if row is None else _state_of(row)
 
     async def spans(self, tenant: str, corpus: str, version: int, span_ids: Sequence[str]) -> list[Span]:
         values = {"tenant": tenant, "corpus": corpus, "version": version, "ids": list(span_ids)}
-        async with self._autocommit.connect() as connection:
+        async with self._engine.connect() as connection:
             return [span_of(row) for row in await connection.execute(_SPANS, values)]
 
     async def search_text(self, tenant: str, corpus: str, version: int, terms: Sequence[str], limit: int) -> list[Hit]:

@@ -157,7 +157,7 @@ class PostgresCorpusStore(PostgresCorpusOutbox):
 
     async def complete(self, tenant: str, corpus: str, version: int, upload_id: str) -> None:
         # Else plans are made for the tables as they were, until autovacuum looks at them, up to a minute later.
-        async with self._autocommit.connect() as connection:
+        async with self._engine.connect() as connection:
             for table in (uploads, artifacts, spans):
                 await connection.execute(text(f"ANALYZE {table.name}"))
         async with self._growing() as connection:

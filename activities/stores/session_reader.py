@@ -9,9 +9,10 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 from sqlalchemy import ColumnElement, Select, and_, func, select
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.stores.batches import in_batches
+from activities.stores.engine import Engine
 from activities.stores.session_rows import event_of, message_of, session_of
 from activities.stores.tables import events, messages, sessions, working_sets
 from perdure.contract import MessagePage, ReadMessages, Replay
@@ -27,7 +28,7 @@ from perdure.working_set import WorkingSet
 class PostgresReader:
     """`perdure.reader.Reader` on Postgres."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     async def get_session(self, tenant: str, session_id: str) -> Session:

@@ -8,7 +8,7 @@ from pydantic_core import to_json
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import DataError, IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio.exceptions import ApplicationError
 
 from activities.commit import (
@@ -26,6 +26,7 @@ from activities.commit import (
     answerable,
 )
 from activities.stores.batches import in_batches
+from activities.stores.engine import Engine
 from activities.stores.session_commit import commit_rows, commit_statement
 from activities.stores.session_rows import event_of, event_row, is_session, session_of
 from activities.stores.tables import events, messages, sessions, tenants, working_sets
@@ -41,9 +42,8 @@ CATCH_UP_BYTES = 512 * 1024
 class PostgresSessionStore:
     """`activities.ports.SessionStore` on Postgres."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
 
     async def open(self, request: Open) -> Opened:
         start = request.start
@@ -124,7 +124,7 @@ class PostgresSessionStore:
         try:
             status = request.changed.get("status")
             if status is None:
-                async with self._autocommit.connect() as connection:  # one statement is a transaction by itself
+                async with self._engine.connect() as connection:  # one statement is a transaction by itself
                     moved = await connection.scalar(statement, rows)
             else:
                 async with self._engine.begin() as connection:

@@ -15,7 +15,7 @@ from temporalio.client import WorkflowExecutionStatus
 
 from activities.ingest_folder import ingest_folder
 from activities.stores.corpus_store import PostgresCorpusStore
-from activities.stores.engine import engine_of
+from activities.stores.engine import Engine
 from activities.stores.session_reader import PostgresReader
 from perdure import Client
 from tests.retrieval.conftest import write
@@ -54,7 +54,7 @@ class Service:
 async def idle_service(settings: Settings, temporal_client: TemporalClient) -> AsyncIterator[Service]:
     """A deployment without a worker."""
     brisk = settings.model_copy(update={"graceful_shutdown_timeout": timedelta(seconds=1)})
-    engine = engine_of(brisk.require_database_url())
+    engine = Engine(brisk.require_database_url())
     yield Service(brisk, temporal_client, PostgresReader(engine))
     await engine.dispose()
 
@@ -81,7 +81,7 @@ class Ingest(Protocol):
 @pytest.fixture
 async def ingest(service: Service, tmp_path: Path) -> AsyncIterator[Ingest]:
     """Each corpus has a folder, which keeps what was brought before."""
-    engine = engine_of(service.settings.require_database_url())
+    engine = Engine(service.settings.require_database_url())
 
     async def ingest(documents: dict[str, str], corpus: str = "docs") -> int:
         report = await ingest_folder(

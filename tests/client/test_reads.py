@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import update
 
-from activities.stores.engine import engine_of
+from activities.stores.engine import Engine
 from activities.stores.tables import working_sets
 from perdure import Client, SessionHandle, WorkingSetCorrupted
 from tests.client.conftest import Service
@@ -97,7 +97,7 @@ async def test_a_working_set_that_was_tampered_with_is_noticed(service: Service,
     assert added.working_set is not None
     assert added.working_set.verified()
     assert (await session.replay()).turns[0].working_set == added.working_set
-    engine = engine_of(service.settings.require_database_url())
+    engine = Engine(service.settings.require_database_url())
     async with engine.begin() as connection:
         body = added.working_set.model_copy(update={"text": "something else"})
         await connection.execute(update(working_sets).values(body=body))

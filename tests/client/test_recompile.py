@@ -12,7 +12,7 @@ from sqlalchemy import update
 from activities.ingest_folder import ingest_folder
 from activities.stores.corpus_store import PostgresCorpusStore
 from activities.stores.corpus_tables import corpus_versions
-from activities.stores.engine import engine_of
+from activities.stores.engine import Engine
 from activities.stores.tables import working_sets
 from perdure import Client, IdempotencyConflict, InvalidRequest, MessageNotFound, SessionHandle, SessionNotFound
 from perdure.contract import ReadMessages
@@ -69,7 +69,7 @@ async def test_turns_are_compiled_under_another_embedder_by_the_workers_that_hav
     service: Service, session: SessionHandle, tmp_path: Path
 ) -> None:
     settings = service.settings
-    engine = engine_of(settings.require_database_url())
+    engine = Engine(settings.require_database_url())
     queue = f"{settings.task_queue}-remote"
     with embeddings_server() as server:
         embedder = {"embedder_url": server.url, "embedder_model": "m", "embedder_dimension": DIMENSION}
@@ -99,7 +99,7 @@ async def test_a_stored_text_that_was_tampered_with_does_not_verify(service: Ser
     answered = (await session.replay()).turns[0].working_set
     assert answered is not None
     forged = answered.model_copy(update={"text": answered.text.replace("Ownership", "Magic")})
-    engine = engine_of(service.settings.require_database_url())
+    engine = Engine(service.settings.require_database_url())
     async with engine.begin() as connection:
         await connection.execute(update(working_sets).where(working_sets.c.message_id == "m0").values(body=forged))
     await engine.dispose()
@@ -111,7 +111,7 @@ async def test_a_stored_text_that_was_tampered_with_does_not_verify(service: Ser
 async def test_turns_of_a_version_that_is_kept_no_more_are_unknown(
     service: Service, session: SessionHandle, ingest: Ingest
 ) -> None:
-    engine = engine_of(service.settings.require_database_url())
+    engine = Engine(service.settings.require_database_url())
     for number in (2, 3):
         assert await ingest({"fruit.txt": f"Only {number} plums are left.\n"}) == number
     async with engine.begin() as connection:

@@ -10,7 +10,7 @@ from sqlalchemy import update
 
 from activities.commit import Commit, Committed
 from activities.ports import SessionStore
-from activities.stores.engine import engine_of
+from activities.stores.engine import Engine
 from activities.stores.tables import tenants
 from perdure.contract import MAX_BATCH
 from perdure.events import Event
@@ -106,7 +106,7 @@ async def test_a_session_that_came_back_under_a_limit_is_not_in_its_own_way_when
     async with worker_on(site, make):
         session = await site.patient(timeout=20).start_session("a")
         await session.suspend()
-        engine = engine_of(site.settings.require_database_url())
+        engine = Engine(site.settings.require_database_url())
         async with engine.begin() as connection:
             mine = update(tenants).where(tenants.c.tenant == site.settings.tenant)
             await connection.execute(mine.values(max_active_sessions=1))

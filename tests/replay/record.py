@@ -14,14 +14,13 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Worker
 
 from activities.commit import Commit, Committed
 from activities.session import SessionActivities
-from activities.stores.engine import engine_of
+from activities.stores.engine import Engine
 from activities.stores.migrate import upgrade
 from activities.stores.session_reader import PostgresReader
 from activities.stores.session_store import PostgresSessionStore
@@ -202,9 +201,9 @@ async def _deleted_late(client: Client, settings: Settings) -> None:
 
 @asynccontextmanager
 async def _worker(
-    client: Client, settings: Settings, queue: str, store: Callable[[AsyncEngine], PostgresSessionStore]
+    client: Client, settings: Settings, queue: str, store: Callable[[Engine], PostgresSessionStore]
 ) -> AsyncIterator[None]:
-    engine = engine_of(settings.require_database_url())
+    engine = Engine(settings.require_database_url())
     activities = SessionActivities(store(engine), PostgresReader(engine), ToldCompiler(), count)
     async with Worker(
         client,

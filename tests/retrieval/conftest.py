@@ -9,7 +9,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.worker import Worker
 
@@ -20,7 +19,7 @@ from activities.embedder import MiniLm
 from activities.ingest_folder import ingest_folder
 from activities.ports import Embedder
 from activities.stores.corpus_store import PostgresCorpusStore
-from activities.stores.engine import engine_of
+from activities.stores.engine import Engine
 from activities.stores.weaviate_index import WeaviateIndex
 from perdure.corpus import IngestReport
 from perdure.working_set import CompilerConfig, WorkingSet
@@ -36,7 +35,7 @@ class Corpora:
     """One tenant's corpora, with all that fills and reads them."""
 
     client: Client
-    engine: AsyncEngine
+    engine: Engine
     store: PostgresCorpusStore
     index: WeaviateIndex
     embedder: Embedder
@@ -89,7 +88,7 @@ async def corpora_with(
 ) -> AsyncIterator[Corpora]:
     """A worker that has `embedder`."""
     assert stack.addresses.weaviate is not None
-    engine = engine_of(database_url, pool_size=8)
+    engine = Engine(database_url, pool_size=8)
     store = PostgresCorpusStore(engine)
     index = WeaviateIndex(stack.addresses.weaviate, stack.addresses.weaviate_grpc_port, embedder.id)
     queue = task_queue or tenant

@@ -13,7 +13,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from activities.embedder import MiniLm
 from activities.ingest_folder import ingest_folder
 from activities.stores.corpus_store import PostgresCorpusStore
-from activities.stores.engine import engine_of
+from activities.stores.engine import Engine
 from perdure.cli.output import INTERRUPTED
 from perdure.corpus import IngestReport, ingest_workflow_id
 from tests.retrieval.conftest import DOCUMENTS, corpora_with, write
@@ -70,7 +70,7 @@ async def test_an_ingest_goes_on_where_a_killed_worker_was_and_does_nothing_twic
     stack: Stack, settings: Settings, tmp_path: Path
 ) -> None:
     folder = write(tmp_path / "many", {f"{n}.txt": f"Note number {n}.\n" for n in range(FILES)})
-    engine = engine_of(settings.require_database_url())
+    engine = Engine(settings.require_database_url())
     store = PostgresCorpusStore(engine)
 
     async def held() -> set[str]:

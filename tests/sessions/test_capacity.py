@@ -8,9 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncEngine
 
-from activities.stores.engine import engine_of
+from activities.stores.engine import Engine
 from activities.stores.tables import sessions, tenants
 from perdure import CapacityExceeded, SessionHandle
 from perdure.reader import SessionFilter
@@ -18,20 +17,20 @@ from tests.support.site import Site
 
 
 @pytest.fixture
-async def engine(site: Site) -> AsyncIterator[AsyncEngine]:
+async def engine(site: Site) -> AsyncIterator[Engine]:
     """Of the database that the sessions are in."""
-    engine = engine_of(site.settings.require_database_url())
+    engine = Engine(site.settings.require_database_url())
     yield engine
     await engine.dispose()
 
 
-async def _limit(engine: AsyncEngine, tenant: str, limit: int) -> None:
+async def _limit(engine: Engine, tenant: str, limit: int) -> None:
     async with engine.begin() as connection:
         await connection.execute(insert(tenants).values(tenant=tenant).on_conflict_do_nothing())
         await connection.execute(update(tenants).where(tenants.c.tenant == tenant).values(max_active_sessions=limit))
 
 
-async def test_a_session_over_the_limit_is_refused_and_leaves_no_trace(site: Site, engine: AsyncEngine) -> None:
+async def test_a_session_over_the_limit_is_refused_and_leaves_no_trace(site: Site, engine: Engine) -> None:
     await _limit(engine, site.settings.tenant, 1)
     await site.client.start_session("a")
     with pytest.raises(CapacityExceeded) as refused:
@@ -42,7 +41,7 @@ async def test_a_session_over_the_limit_is_refused_and_leaves_no_trace(site: Sit
     assert [session.session_id for session in listed.sessions] == ["a"]
 
 
-async def test_of_twenty_sessions_created_at_once_as_many_are_made_as_may_be(site: Site, engine: AsyncEngine) -> None:
+async def test_of_twenty_sessions_created_at_once_as_many_are_made_as_may_be(site: Site, engine: Engine) -> None:
     await _limit(engine, site.settings.tenant, 5)
     told = await asyncio.gather(
         *(site.client.start_session(f"s{number}") for number in range(20)), return_exceptions=True
@@ -55,7 +54,7 @@ async def test_of_twenty_sessions_created_at_once_as_many_are_made_as_may_be(sit
 
 
 async def test_a_suspended_session_does_not_come_back_over_the_limit_and_stays_suspended(
-    site: Site, engine: AsyncEngine
+    site: Site, engine: Engine
 ) -> None:
     await _limit(engine, site.settings.tenant, 1)
     b = await site.client.start_session("b")
@@ -73,7 +72,7 @@ async def test_a_suspended_session_does_not_come_back_over_the_limit_and_stays_s
         await a.resume()
 
 
-async def test_other_tenants_are_not_counted(site: Site, engine: AsyncEngine) -> None:
+async def test_other_tenants_are_not_counted(site: Site, engine: Engine) -> None:
     await _limit(engine, "someone-else", 0)
     await _limit(engine, site.settings.tenant, 1)
     await site.client.start_session("a")

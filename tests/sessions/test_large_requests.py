@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import text
 from temporalio.client import WorkflowExecutionStatus, WorkflowUpdateFailedError
 
-from activities.stores.engine import engine_of
+from activities.stores.engine import Engine
 from perdure.contract import MAX_BATCH, MAX_IN_FLIGHT, MAX_REQUEST_BYTES
 from perdure.transport import TASK_TIMEOUT
 from tests.sessions.caller import Caller, raw
@@ -42,7 +42,7 @@ async def test_the_largest_batch_has_the_same_answer_each_time(caller: Caller) -
 async def test_large_messages_at_once_are_answered_or_sent_back(
     stack: Stack, settings: Settings, tmp_path: Path
 ) -> None:
-    engine = engine_of(settings.require_database_url())
+    engine = Engine(settings.require_database_url())
     async with site_on(stack, settings, tmp_path) as site:
         caller = await Caller.start(site, "crowd", task_timeout=TASK_TIMEOUT)
 

@@ -8,7 +8,7 @@ import sys
 from datetime import timedelta
 
 from activities.stores.corpus_store import PostgresCorpusStore
-from activities.stores.engine import engine_of
+from activities.stores.engine import Engine
 from perdure.working_set import CompilerConfig
 from workers import telemetry
 from workers.compiler_metrics import CompilerMetrics
@@ -19,7 +19,7 @@ from workers.settings import Settings
 async def main(corpus: str, queries: list[str]) -> None:
     """Print a JSON list with the text and the hash of each query, and whether it is degraded."""
     settings = Settings.load()
-    engine = engine_of(settings.require_database_url())
+    engine = Engine(settings.require_database_url())
     async with open_embedder(settings) as embedder, open_index(settings, embedder) as index:
         config = CompilerConfig(retrieval_timeout=timedelta(seconds=15))  # the machine may be slow
         compiler = compiler_of(PostgresCorpusStore(engine), index, embedder, CompilerMetrics(telemetry.meter()))

@@ -11,7 +11,7 @@ from temporalio.worker import Worker
 from activities.commit import Answered, Commit, Committed, Open, Opened, ReadAnswer
 from activities.ports import SessionStore
 from activities.session import SessionActivities, empty
-from activities.stores.engine import engine_of
+from activities.stores.engine import Engine
 from activities.stores.session_store import PostgresSessionStore
 from activities.tokens import count
 from perdure.events import Event
@@ -50,7 +50,7 @@ class OwnStore:
 @asynccontextmanager
 async def worker_on(site: Site, make: Callable[[SessionStore], SessionStore]) -> AsyncIterator[None]:
     """A worker whose sessions are stored by what `make` makes of the real store."""
-    engine = engine_of(site.settings.require_database_url())
+    engine = Engine(site.settings.require_database_url())
     store = make(PostgresSessionStore(engine))
     activities = SessionActivities(store, site.reader, ToldCompiler(), count)
     client = await connect_temporal(site.stack.settings)

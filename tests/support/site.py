@@ -13,7 +13,7 @@ from temporalio.client import Client as TemporalClient
 
 from activities.ingest_folder import ingest_folder
 from activities.stores.corpus_store import PostgresCorpusStore
-from activities.stores.engine import engine_of
+from activities.stores.engine import Engine
 from activities.stores.session_reader import PostgresReader
 from perdure import Client, SessionConfig
 from perdure.ids import workflow_id
@@ -115,7 +115,7 @@ class Site:
 
     async def ingest(self, folder: Path, corpus: str) -> None:
         """Fill a corpus of the tenant; a worker must run."""
-        engine = engine_of(self.settings.require_database_url())
+        engine = Engine(self.settings.require_database_url())
         try:
             await ingest_folder(
                 self.bare,
@@ -136,7 +136,7 @@ class Site:
 @asynccontextmanager
 async def site_on(stack: Stack, settings: Settings, folder: Path) -> AsyncIterator[Site]:
     """A site without workers; at the end those that were started are gone."""
-    engine = engine_of(settings.require_database_url())
+    engine = Engine(settings.require_database_url())
     reader = PostgresReader(engine)
     client = await Client.connect(
         stack.addresses.temporal,

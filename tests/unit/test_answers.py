@@ -13,7 +13,7 @@ from temporalio.exceptions import ApplicationError
 from activities.commit import ANSWER_BYTES, DryRun, answerable, inflated
 from activities.ingest import Published
 from activities.session import SessionActivities
-from activities.stores.engine import engine_of
+from activities.stores.engine import Engine
 from activities.stores.session_reader import PostgresReader
 from activities.stores.session_store import PostgresSessionStore
 from activities.tokens import count
@@ -33,7 +33,7 @@ class Compiler:
 
 
 async def dry_run(text: str) -> WorkingSet:
-    engine = engine_of("postgresql+psycopg://nobody@127.0.0.1:1/none")  # a dry run has no use for it
+    engine = Engine("postgresql+psycopg://nobody@127.0.0.1:1/none")  # a dry run has no use for it
     activities = SessionActivities(PostgresSessionStore(engine), PostgresReader(engine), Compiler(text), count)
     request = DryRun(tenant="t", corpus="c", query="q", config=CompilerConfig())
     return WorkingSet.model_validate_json(inflated((await activities.compile_working_set(request)).working_set))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from temporalio.client import Client
+from temporalio.service import GrpcCompression
 
 from activities.corpus_index import RETENTION
 from perdure.errors import InvalidRequest, Unavailable
-from workers.settings import Settings, stack_lock
+from workers.settings import Settings, connect_temporal, stack_lock
 from workers.stack.addresses import Addresses
 
 ADDRESSES = Addresses(
@@ -128,3 +131,19 @@ def test_corpora_are_kept_for_as_long_as_it_says(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("PERDURE_CORPUS_RETENTION", "-1")
     with pytest.raises(InvalidRequest, match="PERDURE_CORPUS_RETENTION"):
         Settings.load()
+
+
+@pytest.mark.parametrize(("value", "expected"), [(None, GrpcCompression.NONE), ("gzip", GrpcCompression.GZIP)])
+async def test_the_way_to_temporal_is_compressed_if_it_is_told(
+    monkeypatch: pytest.MonkeyPatch, value: str | None, expected: GrpcCompression
+) -> None:
+    told: dict[str, Any] = {}
+
+    async def connect(**config: Any) -> None:
+        told.update(config)
+
+    monkeypatch.setattr(Client, "connect", connect)
+    if value:
+        monkeypatch.setenv("PERDURE_TEMPORAL_GRPC_COMPRESSION", value)
+    await connect_temporal(Settings.load())
+    assert told["grpc_compression"] is expected

@@ -158,9 +158,9 @@ def run(work: Callable[[Settings], Awaitable[T]]) -> T:
 @asynccontextmanager
 async def _store(settings: Settings) -> AsyncIterator[PostgresCorpusStore]:
     from activities.stores.corpus_store import PostgresCorpusStore
-    from activities.stores.engine import engine_of
+    from activities.stores.engine import Engine
 
-    engine = engine_of(settings.require_database_url(), pool_size=2)
+    engine = Engine(settings.require_database_url(), pool_size=2)
     try:
         yield PostgresCorpusStore(engine)
     finally:

@@ -97,37 +97,31 @@ def bounded(entries: Sequence[WindowEntry]) -> tuple[WindowEntry, ...]:
 def apply(state: SessionState | None, event: Event) -> SessionState:
     """The state after `event`. Total: an event that was committed always applies."""
     data = event.data
-    if isinstance(data, SessionCreated):
-        after = SessionState(session=data.session)
-    else:
-        assert state is not None, "the first event of a session creates it"
-        match data:
-            case MessageAdded(message=message):
-                after = state.model_copy(
-                    update={
-                        "session": state.session.model_copy(
-                            update={
-                                "message_count": message.sequence_number + 1,
-                                "active_message_id": message.message_id,
-                                "last_message_at": message.created_at,
-                                "updated_at": event.created_at,
-                            }
-                        ),
-                        "window": bounded((*state.window, entry(message, data.working_set))),
-                    }
-                )
-            case SessionUpdated() | SessionSuspended() | SessionResumed() | SessionArchived():
-                after = state.model_copy(update={"session": data.session})
-            case SessionDeleted():
-                after = SessionState(session=data.session)
-            case ErrorRecorded():
-                after = state
-            case _:
-                assert_never(data)
-    return after.model_copy(
+    if isinstance(data, SessionCreated | SessionDeleted):
+        state = SessionState(session=data.session)
+    assert state is not None, "the first event of a session creates it"
+    session, window = state.session, state.window
+    moved: dict[str, object] = {"event_sequence": event.sequence}
+    match data:
+        case MessageAdded(message=message):
+            moved |= {
+                "message_count": message.sequence_number + 1,
+                "active_message_id": message.message_id,
+                "last_message_at": message.created_at,
+                "updated_at": event.created_at,
+            }
+            window = bounded((*window, entry(message, data.working_set)))
+        case SessionUpdated() | SessionSuspended() | SessionResumed() | SessionArchived():
+            session = data.session
+        case SessionCreated() | SessionDeleted() | ErrorRecorded():
+            pass
+        case _:
+            assert_never(data)
+    return state.model_copy(
         update={
-            "session": after.session.model_copy(update={"event_sequence": event.sequence}),
-            "receipts": _receipts(after.receipts, event),
+            "session": session.model_copy(update=moved),
+            "window": window,
+            "receipts": _receipts(state.receipts, event),
         }
     )
 

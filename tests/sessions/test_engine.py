@@ -1,0 +1,38 @@
+"""What the stores stand on: a transaction is whole or nothing, and a statement outside of one is kept at once."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager, suppress
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.stores.engine import Engine
+from activities.stores.tables import tenants
+from tests.support.site import Site
+
+
+class _Interrupted(Exception):
+    """Ends the use of a connection in the middle."""
+
+
+async def _insert(use: AbstractAsyncContextManager[AsyncConnection], tenant: str, *, interrupted: bool = False) -> None:
+    with suppress(_Interrupted):
+        async with use as connection:
+            await connection.execute(insert(tenants).values(tenant=tenant).on_conflict_do_nothing())
+            if interrupted:
+                raise _Interrupted
+
+
+async def test_one_connection_is_in_a_transaction_only_for_whom_begins_one(site: Site) -> None:
+    engine = Engine(site.settings.require_database_url(), pool_size=1)
+    lost, whole, kept = names = [f"{site.settings.tenant}-{name}" for name in ("lost", "whole", "kept")]
+    for _ in range(2):  # the pool's only connection, in turns
+        await _insert(engine.begin(), lost, interrupted=True)
+        await _insert(engine.begin(), whole)
+        await _insert(engine.connect(), kept, interrupted=True)
+    async with engine.connect() as connection:
+        stored = set(await connection.scalars(select(tenants.c.tenant).where(tenants.c.tenant.in_(names))))
+    await engine.dispose()
+    assert stored == {whole, kept}
