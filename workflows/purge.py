@@ -9,8 +9,9 @@ from temporalio import workflow
 from activities.commit import Purge
 from perdure.contract import PURGE_WORKFLOW
 
-_FIRST, _LONGEST, _SETTLED = timedelta(seconds=1), timedelta(minutes=1), timedelta(seconds=5)
-"""Each pause is twice the last one. Temporal takes some twenty seconds to forget a run that it was told to delete."""
+_FIRST, _LONGEST, _GROWTH = timedelta(seconds=1), timedelta(minutes=1), 1.5
+_SETTLED = timedelta(seconds=5)
+"""Temporal takes twenty seconds and more to forget a run that it was told to delete."""
 
 
 @workflow.defn(name=PURGE_WORKFLOW)
@@ -28,7 +29,7 @@ class PurgeSession:
                 await workflow.sleep(_SETTLED)
             elif not empty:
                 await workflow.sleep(pause)
-                pause = min(2 * pause, _LONGEST)
+                pause = min(_GROWTH * pause, _LONGEST)
 
     async def _listed(self, purge: Purge) -> int:
         listed: int = await workflow.execute_activity(

@@ -1,4 +1,4 @@
-"""A worker in this process, and clients of it."""
+"""A worker in this process that these tests share, each with a tenant of its own; and clients of it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from activities.stores.engine import Engine
 from activities.stores.session_reader import PostgresReader
 from perdure import Client
 from tests.retrieval.conftest import write
+from tests.support.site import shared_worker
 from workers.settings import Settings
+from workers.stack.stack import Stack
 from workers.worker import running_worker
 
 PATIENT = {"retrieval": {"retrieval_timeout": 15}}
@@ -59,11 +61,20 @@ async def idle_service(settings: Settings, temporal_client: TemporalClient) -> A
     await engine.dispose()
 
 
+@pytest.fixture(scope="session")
+async def shared_settings(stack: Stack, template_database: str) -> AsyncIterator[Settings]:
+    """Settings of the worker that these tests share; it polls as long as they last."""
+    async with shared_worker(stack, template_database, "client") as settings:
+        yield settings
+
+
 @pytest.fixture
-async def service(idle_service: Service) -> AsyncIterator[Service]:
-    """A deployment with a worker."""
-    async with idle_service.worker():
-        yield idle_service
+async def service(shared_settings: Settings, temporal_client: TemporalClient, unique: str) -> AsyncIterator[Service]:
+    """A tenant of the test's own, served by the shared worker."""
+    settings = shared_settings.model_copy(update={"tenant": unique})
+    engine = Engine(settings.require_database_url())
+    yield Service(settings, temporal_client, PostgresReader(engine))
+    await engine.dispose()
 
 
 @pytest.fixture

@@ -100,7 +100,8 @@ async def test_a_working_set_that_was_tampered_with_is_noticed(service: Service,
     engine = Engine(service.settings.require_database_url())
     async with engine.begin() as connection:
         body = added.working_set.model_copy(update={"text": "something else"})
-        await connection.execute(update(working_sets).values(body=body))
+        mine = working_sets.c.session_id == session.session_id
+        await connection.execute(update(working_sets).where(mine).values(body=body))
     await engine.dispose()
     with pytest.raises(WorkingSetCorrupted) as caught:
         await session.replay()

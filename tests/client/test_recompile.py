@@ -13,6 +13,7 @@ from activities.ingest_folder import ingest_folder
 from activities.stores.corpus_store import PostgresCorpusStore
 from activities.stores.corpus_tables import corpus_versions
 from activities.stores.engine import Engine
+from activities.stores.session_rows import is_session
 from activities.stores.tables import working_sets
 from perdure import Client, IdempotencyConflict, InvalidRequest, MessageNotFound, SessionHandle, SessionNotFound
 from perdure.contract import ReadMessages
@@ -101,7 +102,10 @@ async def test_a_stored_text_that_was_tampered_with_does_not_verify(service: Ser
     forged = answered.model_copy(update={"text": answered.text.replace("Ownership", "Magic")})
     engine = Engine(service.settings.require_database_url())
     async with engine.begin() as connection:
-        await connection.execute(update(working_sets).where(working_sets.c.message_id == "m0").values(body=forged))
+        mine = is_session(working_sets, service.settings.tenant, session.session_id)
+        await connection.execute(
+            update(working_sets).where(mine, working_sets.c.message_id == "m0").values(body=forged)
+        )
     await engine.dispose()
     first, second = (await session.verify()).turns
     assert (first.outcome, second.outcome) == ("differs", "same")
@@ -116,7 +120,8 @@ async def test_turns_of_a_version_that_is_kept_no_more_are_unknown(
         assert await ingest({"fruit.txt": f"Only {number} plums are left.\n"}) == number
     async with engine.begin() as connection:
         earlier = corpus_versions.c.published_at - timedelta(days=30)
-        await connection.execute(update(corpus_versions).values(published_at=earlier))
+        mine = corpus_versions.c.tenant == service.settings.tenant
+        await connection.execute(update(corpus_versions).where(mine).values(published_at=earlier))
     await engine.dispose()
     await ingest({})
     found = await session.verify()
