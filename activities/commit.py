@@ -18,8 +18,6 @@ from perdure.message import Message
 from perdure.session import Session, SessionConfig, Status
 from perdure.working_set import CompilerConfig, WorkingSetRef
 
-FENCED = "Fenced"
-"""Failure type of a run that is no longer the session's owner."""
 UNSTORABLE = "Unstorable"
 """Failure type of events that Postgres refuses for good."""
 
@@ -81,6 +79,7 @@ class Open(_Wire):
     owner: Owner
     at: datetime
     window_messages: int
+    window_bytes: int
     receipts: int
 
 
@@ -97,7 +96,10 @@ class StoredReceipt(_Wire):
 
 
 class Opened(_Wire):
-    """A session as Postgres has it: its row, its newest messages and its newest receipts, both oldest first."""
+    """A session as Postgres has it: its row, its newest messages and its newest receipts, both oldest first.
+
+    The messages are those that fit the window, and at most one more: a result of over 2 MB would stop the workflow.
+    """
 
     session: Session
     messages: list[StoredMessage] = Field(default_factory=list)

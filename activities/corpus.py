@@ -26,8 +26,8 @@ from activities.ingest import (
 from activities.ingest_batch import CutFile, StagedFile
 from activities.ports import CorpusStore, Embedder
 from activities.spans import EmbedderRefused, Span, artifact_id, span_id
-from perdure.errors import PerdureError, Unavailable
-from perdure.wire import refusal
+from perdure.errors import Unavailable
+from perdure.wire import refusal, refusing
 
 STEP_SPANS = 256
 """Spans after which a step ends: some seconds of embedding, so that progress is seen and little is done again."""
@@ -61,13 +61,11 @@ class CorpusActivities:
     @activity.defn(name=BEGIN)
     async def begin_ingest(self, upload: Upload) -> Begun:
         """Create the corpus if need be."""
-        try:
+        with refusing():
             begun = await self._store.begin(
                 upload.tenant, upload.corpus, upload.upload_id, self._embedder.id, upload.chunking, upload.rows
             )
             chunker_of(begun.chunking)
-        except PerdureError as error:
-            raise refusal(error) from None
         return begun
 
     @activity.defn(name=FILES)

@@ -12,8 +12,7 @@ from temporalio import activity
 from activities.ingest import INDEX, REBUILD, TIDY, Rebuilt, Target
 from activities.ports import CorpusStore, SpanIndex
 from activities.spans import SETTLED_FOR
-from perdure.errors import PerdureError
-from perdure.wire import refusal
+from perdure.wire import refusing
 
 RETENTION = timedelta(days=7)
 """How long a version can be read after the next one is published, where the settings say nothing else."""
@@ -71,10 +70,8 @@ class IndexActivities:
         tenant, corpus = target.tenant, target.corpus
         if self._index is None:
             raise ValueError("no span index is configured")
-        try:
+        with refusing():
             old = await self._store.index_name(tenant, corpus, target.fresh)
-        except PerdureError as error:
-            raise refusal(error) from None
         state = await self._store.state(tenant, corpus)
         assert state is not None
         details = activity.info().heartbeat_details

@@ -1,4 +1,4 @@
-"""The protocols through which activities reach the world. Each has one implementation in `activities.stores`."""
+"""The protocols through which activities reach the world. Stores have theirs in `activities.stores`."""
 
 from __future__ import annotations
 
@@ -35,14 +35,6 @@ class Compiler(Protocol):
             CorpusNotFound: the tenant has no such corpus.
             CorpusVersionNotFound: it does not keep the version `config.as_of`.
         """
-        ...
-
-
-class Tokenizer(Protocol):
-    """Counts tokens."""
-
-    def __call__(self, text: str) -> int:
-        """How many tokens `text` has."""
         ...
 
 
@@ -259,8 +251,8 @@ class CorpusStore(CorpusVersions, Protocol):
         """The index holds these now."""
         ...
 
-    async def note_indexed(self, tenant: str, corpus: str) -> bool:
-        """Whether the index holds the version that readers see; if so, they may use it."""
+    async def note_indexed(self, tenant: str, corpus: str) -> None:
+        """If the index holds the version that readers see, they may use it from now on."""
         ...
 
     async def switch_index(self, tenant: str, corpus: str, index: str) -> int:

@@ -20,7 +20,7 @@ from perdure.reader import Reader
 from perdure.recompile import Recompile, TurnComparison
 from perdure.session import SessionConfig
 from perdure.thread_query import LOOKED_AT
-from perdure.wire import refusal
+from perdure.wire import refusing
 from perdure.working_set import WorkingSet
 
 RECOMPILE = "recompile_turns"
@@ -77,7 +77,7 @@ class RecompileActivities:
     async def recompile_turns(self, page: RecompilePage) -> RecompiledPage:
         """Compare a page of turns."""
         request = page.request
-        try:
+        with refusing():
             async with _beating():
                 bounds = ReadMessages(after=page.after, limit=page.limit)
                 found = await self._reader.read_replay(request.tenant, request.session_id, bounds)
@@ -90,8 +90,6 @@ class RecompileActivities:
                     messages = [m for m in (turn.user_message, *turn.messages) if m is not None]
                     last = messages[-1].sequence_number
                     earlier = [*earlier, *messages][-LOOKED_AT:]
-        except PerdureError as error:
-            raise refusal(error) from None
         return RecompiledPage(turns=_bounded(turns), after=last, complete=found.complete or not found.turns)
 
     async def _earlier(self, request: Recompile, after: int) -> list[Message]:

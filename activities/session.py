@@ -26,14 +26,14 @@ from activities.commit import (
     completed,
     deflated,
 )
-from activities.ports import Compiler, SessionStore, Tokenizer
+from activities.ports import Compiler, SessionStore
 from perdure.contract import MessagePage, Replay
 from perdure.errors import PayloadTooLarge, PerdureError
 from perdure.events import MessageAdded
-from perdure.history import line_of
+from perdure.history import CountTokens, line_of
 from perdure.message import Message
 from perdure.reader import Reader
-from perdure.wire import refusal
+from perdure.wire import refusing
 from perdure.working_set import WorkingSet, WorkingSetRef, context_hash
 
 P = TypeVar("P", MessagePage, Replay)
@@ -46,7 +46,6 @@ COMMITS = (
     "update_session",
     "suspend_session",
     "resume_session",
-    "archive_session",
     "delete_session",
     "record_error",
 )
@@ -61,7 +60,7 @@ PAGE_BYTES = 512 * 1024
 class SessionActivities:
     """The session's way to Postgres and to the compiler."""
 
-    def __init__(self, store: SessionStore, reader: Reader, compiler: Compiler, count_tokens: Tokenizer) -> None:
+    def __init__(self, store: SessionStore, reader: Reader, compiler: Compiler, count_tokens: CountTokens) -> None:
         self._store = store
         self._reader = reader
         self._compiler = compiler
@@ -80,10 +79,8 @@ class SessionActivities:
 
     @activity.defn
     async def open_session(self, request: Open) -> Opened:
-        try:
+        with refusing():
             return await self._store.open(request)
-        except PerdureError as error:
-            raise refusal(error) from None
 
     @activity.defn
     async def read_answer(self, request: ReadAnswer) -> Answered:
@@ -91,23 +88,19 @@ class SessionActivities:
 
     @activity.defn
     async def read_messages(self, request: ReadPage) -> MessagePage:
-        try:
+        with refusing():
             page = await self._reader.read_messages(request.tenant, request.session_id, request.page, PAGE_BYTES)
             return _passable(page)
-        except PerdureError as error:
-            raise refusal(error) from None
 
     @activity.defn
     async def read_replay(self, request: ReadPage) -> Replay:
-        try:
+        with refusing():
             page = await self._reader.read_replay(request.tenant, request.session_id, request.page, PAGE_BYTES)
             return _passable(page)
-        except PerdureError as error:
-            raise refusal(error) from None
 
     @activity.defn
     async def compile_working_set(self, request: DryRun) -> Compiled:
-        try:
+        with refusing():
             working_set = await self._compiler.compile(
                 tenant=request.tenant,
                 corpus=request.corpus,
@@ -117,16 +110,12 @@ class SessionActivities:
                 explain=request.explain,
             )
             return Compiled(working_set=_answer(working_set, request.room))
-        except PerdureError as error:
-            raise refusal(error) from None
 
     def _commit_named(self, name: str) -> Callable[[Commit], Awaitable[Committed]]:
         @activity.defn(name=name)
         async def commit(request: Commit) -> Committed:
-            try:
+            with refusing():
                 return await self._commit(request)
-            except PerdureError as error:
-                raise refusal(error) from None
 
         return commit
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import NamedTuple
 from uuid import UUID, uuid5
 
@@ -84,7 +84,6 @@ class KeptVersion(NamedTuple):
     """A version that can still be read. `index_name` is that of an index of it alone, if it was asked for."""
 
     version: int
-    published_at: datetime
     index_name: str | None
     span_count: int
 

@@ -1,1 +1,1 @@
-"""The composition root: settings, telemetry, worker, local stack. The only place that reads the environment."""
+"""The composition root: settings, telemetry, worker, local stack. Only here the environment is read, but by the CLI."""

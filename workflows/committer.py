@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from temporalio import workflow
@@ -12,7 +12,6 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from activities.commit import (
-    FENCED,
     Answered,
     Commit,
     Committed,
@@ -25,7 +24,7 @@ from activities.commit import (
 from perdure.contract import AddUserMessage
 from perdure.errors import PerdureError
 from perdure.events import Event, MessageAdded
-from perdure.wire import refusal
+from perdure.wire import FENCED, refusal
 from workflows.commit_parts import activity_name, changed, compiles, numbered
 from workflows.core.command import Command, Expire, RecordError
 from workflows.core.decide import compiler_config, conflict, decide, outlived, receipt_of
@@ -48,7 +47,7 @@ class Outcome:
     """What a command left behind: its events (none if it changed nothing) and working sets by event sequence."""
 
     events: Sequence[Event] = ()
-    working_sets: dict[int, Deflated] | None = None
+    working_sets: dict[int, Deflated] = field(default_factory=dict)
 
 
 class _Entry:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from temporalio.common import SearchAttributeUpdate, TypedSearchAttributes
+from temporalio.common import SearchAttributeUpdate
 
 from perdure.attributes import LAST_ACTIVITY, MESSAGE_COUNT, STATUS, TENANT, USER
 from perdure.message import Message, text_of
@@ -25,11 +25,6 @@ def attributes(session: Session) -> list[SearchAttributeUpdate[Any]]:
         MESSAGE_COUNT.value_set(session.message_count),
         LAST_ACTIVITY.value_set(session.last_message_at or session.updated_at),
     ]
-
-
-def status_shown(shown: TypedSearchAttributes) -> str | None:
-    """The status that the search attributes tell."""
-    return shown.get(STATUS)
 
 
 def details(state: SessionState) -> str:

@@ -10,16 +10,17 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlreadyStartedError
 
 from activities.commit import Open, Opened, Owner, Purge
+from perdure.attributes import STATUS, USER
 from perdure.base import parse
 from perdure.contract import PURGE_WORKFLOW, StartSession
 from perdure.errors import InvalidRequest, PerdureError, SessionDeleted, SessionNotFound, Unavailable
 from perdure.ids import workflow_id
-from perdure.wire import named, refusal
+from perdure.wire import FENCED, named, refusal
 from workflows.carry import Carry, SessionInput, restored
 from workflows.committer import ATTEMPT, RETRY, Committer, cause_of
 from workflows.core.command import Expire
-from workflows.core.state import RECEIPTS, WINDOW_MESSAGES, SessionState
-from workflows.display import attributes, details, status_shown
+from workflows.core.state import RECEIPTS, WINDOW_BYTES, WINDOW_MESSAGES, SessionState
+from workflows.display import attributes, details
 from workflows.input import json_of
 
 LINGER = timedelta(seconds=10)
@@ -43,7 +44,7 @@ class Life:
         self._refused: PerdureError | None = None
         self._active_at = workflow.now()
         self._lingered = False
-        self._shown: tuple[str, str | None] | None = None
+        self._shown: tuple[str | None, ...] = ()
         try:
             self._input = parse(SessionInput, json_of(raw))
         except PerdureError as error:
@@ -81,7 +82,14 @@ class Life:
         try:
             opened = await workflow.execute_local_activity(
                 "open_session",
-                Open(start=start, owner=owner, at=workflow.now(), window_messages=WINDOW_MESSAGES, receipts=RECEIPTS),
+                Open(
+                    start=start,
+                    owner=owner,
+                    at=workflow.now(),
+                    window_messages=WINDOW_MESSAGES,
+                    window_bytes=WINDOW_BYTES,
+                    receipts=RECEIPTS,
+                ),
                 result_type=Opened,
                 start_to_close_timeout=ATTEMPT,
                 retry_policy=RETRY,
@@ -169,7 +177,11 @@ class Life:
         workflow.upsert_search_attributes(attributes(self._state.session))
         carry = Carry(state=self._state, owner=self._committer.owner, active_at=self._active_at)
         start = self._input
-        workflow.continue_as_new(SessionInput(tenant=start.tenant, session_id=start.session_id, carry=carry))
+        title = self._state.session.title
+        workflow.continue_as_new(
+            SessionInput(tenant=start.tenant, session_id=start.session_id, carry=carry),
+            memo={"title": title} if title else None,  # else the next run has the memo that this one started with
+        )
 
     async def _leave(self) -> None:
         """End the run; what was deleted, or should never have been started, leaves no history behind."""
@@ -179,7 +191,7 @@ class Life:
         if deleted or isinstance(self._refused, SessionNotFound | SessionDeleted):
             await self._purge()
         if self._committer and self._committer.fenced:
-            raise ApplicationError("Another run owns this session.", type="Fenced", non_retryable=True)
+            raise ApplicationError("Another run owns this session.", type=FENCED, non_retryable=True)
         if self._refused:
             raise refusal(self._refused)
 
@@ -206,10 +218,14 @@ class Life:
         """Keep Temporal's UI true. Details cost no event; the others are upserted when they differ, bar the counts."""
         state = self._state
         workflow.set_current_details(details(state))
-        if self._shown == (shown := (state.session.status, state.session.title)):
+        session = state.session
+        if self._shown == (shown := (session.status, session.title, session.user_id)):
             return
         self._shown = shown
-        if status_shown(workflow.info().typed_search_attributes) != state.session.status:
-            workflow.upsert_search_attributes(attributes(state.session))
-        if workflow.memo_value("title", None) != state.session.title:
-            workflow.upsert_memo({"title": state.session.title})
+        indexed = workflow.info().typed_search_attributes
+        if indexed.get(STATUS) != session.status or (
+            indexed.get(USER) != session.user_id and workflow.patched("another-user-is-shown")
+        ):
+            workflow.upsert_search_attributes(attributes(session))
+        if workflow.memo_value("title", None) != session.title:
+            workflow.upsert_memo({"title": session.title})

@@ -39,7 +39,7 @@ from perdure.history import estimate, render, within
 from perdure.message import Message
 from perdure.replay import turns_of
 from perdure.session import Session
-from perdure.wire import refusal
+from perdure.wire import refusing
 from workflows.admission import Admission, request_of
 from workflows.committer import RETRY, Outcome
 from workflows.core.command import Command, RecordError, command_of
@@ -72,7 +72,7 @@ class SessionWorkflow(Admission):
 
     async def _execute(self, name: str, model: type[R], raw: RawValue, *, answered: bool = True) -> Outcome:
         """Parse, commit, answer. Only an `ApplicationError` may leave a handler: all else would stop the workflow."""
-        try:
+        with refusing():
             if not answered:
                 body = request_of(model, raw)
                 if isinstance(body, AddUserMessage):
@@ -81,8 +81,6 @@ class SessionWorkflow(Admission):
             body = parse(model, json_of(raw))  # its validator has seen its size, by the limit of its time
             with self._carrying(body):
                 return await self._commit(_command(name, body))
-        except PerdureError as error:
-            raise refusal(error) from None  # a cause would carry the whole message along
 
     async def _commit(self, command: Command | RecordError, *, answered: bool = True) -> Outcome:
         await self._opened()
@@ -99,7 +97,7 @@ class SessionWorkflow(Admission):
 
     def _validate(self, name: str, model: type[R], raw: RawValue) -> None:
         """Refuse, before anything is in the history, what the state already shows to be refused."""
-        try:
+        with refusing():
             body = self._admit(model, raw)
             if self._committer is None:
                 return
@@ -110,14 +108,12 @@ class SessionWorkflow(Admission):
                 except PerdureError as error:
                     if not outlived(self._state, error):  # else the committer asks Postgres for its key
                         raise
-        except PerdureError as error:
-            raise refusal(error) from None  # a cause would carry the whole message along
 
     async def _add_message(self, name: str, model: type[R], raw: RawValue) -> RawValue:
         outcome = await self._execute(name, model, raw)
         for event in outcome.events:
             if isinstance(event.data, MessageAdded):
-                return _answer(event.data.message, (outcome.working_sets or {}).get(event.sequence))
+                return _answer(event.data.message, outcome.working_sets.get(event.sequence))
         raise ApplicationError("The command added no message.", type="InternalError", non_retryable=True)
 
     async def _change(self, name: str, model: type[R], raw: RawValue) -> SessionAnswer:
@@ -213,12 +209,10 @@ class SessionWorkflow(Admission):
 
     @compile_query.validator
     def _validate_compile_query(self, raw: RawValue = NOTHING) -> None:
-        try:
+        with refusing():
             body = self._admit(CompileQuery, raw)
             if self._committer is not None:
                 dry_run(self._state, body)
-        except PerdureError as error:
-            raise refusal(error) from None  # a cause would carry the whole query along
 
     @read_messages.validator
     def _validate_read_messages(self, raw: RawValue = NOTHING) -> None:
@@ -229,10 +223,8 @@ class SessionWorkflow(Admission):
         self._validate_page(raw)
 
     def _validate_page(self, raw: RawValue) -> None:
-        try:
+        with refusing():
             self._admit(ReadMessages, raw)
-        except PerdureError as error:
-            raise refusal(error) from None
 
     async def _read(self, name: str, raw: RawValue, answer: type[A]) -> A:
         def request(page: ReadMessages) -> ReadPage:
@@ -247,22 +239,21 @@ class SessionWorkflow(Admission):
         self, name: str, model: type[R], raw: RawValue, request: Callable[[R], object], answer: type[A]
     ) -> A:
         """What an activity that changes nothing answers to `request`, made once the session is open."""
-        try:
+        with refusing():
             body = parse(model, json_of(raw))
             with self._carrying(body):
                 await self._opened()
-                result: A = await workflow.execute_local_activity(
-                    name,
-                    request(body),
-                    result_type=answer,
-                    schedule_to_close_timeout=READ_DEADLINE,
-                    retry_policy=RETRY,
-                )
+                try:
+                    result: A = await workflow.execute_local_activity(
+                        name,
+                        request(body),
+                        result_type=answer,
+                        schedule_to_close_timeout=READ_DEADLINE,
+                        retry_policy=RETRY,
+                    )
+                except ActivityError as error:
+                    raise Unavailable(f"No answer to {name} in {READ_DEADLINE.seconds} s. Ask again.") from error
                 return result
-        except PerdureError as error:
-            raise refusal(error) from None  # a cause would carry the whole message along
-        except ActivityError as error:
-            raise refusal(Unavailable(f"No answer to {name} in {READ_DEADLINE.seconds} s. Ask again.")) from error
 
     # Signals
 
@@ -299,13 +290,11 @@ class SessionWorkflow(Admission):
 
     @workflow.query(description="The newest messages as text, within max_tokens.")
     def get_history(self, raw: RawValue = NOTHING) -> History:
-        try:
+        with refusing():
             request = parse(GetHistory, json_of(raw))
             state = self._state
-        except PerdureError as error:
-            raise refusal(error) from None  # a cause would carry the whole message along
         history = render(
-            [item.parsed for item in state.window],
+            state.messages(),
             max_tokens=request.max_tokens,
             complete=len(state.window) == state.session.message_count,
             count=estimate if request.counting == "estimate" else count_tokens,
@@ -315,8 +304,13 @@ class SessionWorkflow(Admission):
     @workflow.query(description="The newest turns, with a reference to each working set.")
     def replay(self) -> Replay:
         state = self._state
-        references = {item.parsed.message_id: item.working_set for item in state.window if item.working_set}
-        turns = turns_of([item.parsed for item in state.window], references=references)
+        messages = state.messages()
+        references = {
+            message.message_id: item.working_set
+            for message, item in zip(messages, state.window, strict=True)
+            if item.working_set
+        }
+        turns = turns_of(messages, references=references)
         return Replay(
             session=state.session,
             turns=turns,

@@ -66,9 +66,9 @@ class PostgresCorpusOutbox(PostgresCorpusVersions):
                 .values(indexed=True)
             )
 
-    async def note_indexed(self, tenant: str, corpus: str) -> bool:
+    async def note_indexed(self, tenant: str, corpus: str) -> None:
         async with self._engine.begin() as connection:
-            return await note_indexed(connection, tenant, corpus)
+            await note_indexed(connection, tenant, corpus)
 
     async def switch_index(self, tenant: str, corpus: str, index: str) -> int:
         async with self._engine.begin() as connection:
@@ -110,11 +110,9 @@ def _left_over(tenant: str, corpus: str) -> list[ColumnElement[bool]]:
     return [spans.c.removed_in <= corpora.c.version, spans.c.indexed, ~is_back(tenant, corpus)]
 
 
-async def note_indexed(connection: AsyncConnection, tenant: str, corpus: str) -> bool:
-    """Let the corpus say that its index holds its version, if nothing of it waits in the outbox; whether it does."""
+async def note_indexed(connection: AsyncConnection, tenant: str, corpus: str) -> None:
+    """Let the corpus say that its index holds its version, if nothing of it waits in the outbox."""
     waiting = exists().where(_is(spans, tenant, corpus), ~spans.c.indexed, visible_in(corpora.c.version))
     await connection.execute(
         update(corpora).where(_is(corpora, tenant, corpus), ~waiting).values(indexed_version=corpora.c.version)
     )
-    behind = select(corpora.c.indexed_version == corpora.c.version).where(_is(corpora, tenant, corpus))
-    return bool((await connection.execute(behind)).scalar_one())

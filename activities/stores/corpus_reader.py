@@ -11,8 +11,9 @@ from sqlalchemy import ARRAY, Numeric, Row, Uuid, and_, any_, bindparam, cast, f
 from activities.spans import SETTLED_FOR, CorpusState, EmbedderId, Hit, Span, artifact_id
 from activities.stores.corpus_tables import artifacts, corpora, spans, visible_in
 from activities.stores.engine import Engine
-from perdure.corpus import Artifact, Corpus, check_names
-from perdure.errors import CorpusNotFound
+from perdure.corpus import Artifact, Corpus
+from perdure.errors import CorpusNotFound, InvalidRequest
+from perdure.ids import check_names
 
 SPAN_COLUMNS = (
     spans.c.span_id,
@@ -77,7 +78,7 @@ class PostgresCorpusReader:
             CorpusNotFound: the tenant has none of this name.
             InvalidRequest: no corpus can have this name.
         """
-        check_names(tenant, corpus)
+        check_names(InvalidRequest, tenant, corpus=corpus)
         async with self._engine.connect() as connection:
             row = (await connection.execute(_STATE, {"tenant": tenant, "corpus": corpus})).one_or_none()
         if row is None:

@@ -14,7 +14,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio.exceptions import ApplicationError
 
 from activities.chunking import DEFAULT_CHUNKING
-from activities.commit import FENCED
 from activities.ingest import Begun
 from activities.ingest_batch import Action, CutFile, StagedFile
 from activities.spans import EmbedderId
@@ -24,6 +23,7 @@ from activities.stores.corpus_tables import artifacts, corpora, corpus_versions,
 from activities.stores.corpus_tables import is_corpus as _is
 from activities.stores.tables import tenants
 from perdure.errors import InvalidRequest, UploadExpired
+from perdure.wire import FENCED
 
 _ABANDONED = timedelta(days=1)
 """Age of an upload that nobody will ingest any more."""

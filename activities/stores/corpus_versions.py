@@ -20,8 +20,8 @@ class PostgresCorpusVersions(PostgresCorpusReader):
     async def versions(self, tenant: str, corpus: str) -> list[KeptVersion]:
         kept = corpus_versions.c
         query = (
-            select(kept.version, kept.published_at, kept.index_name, kept.span_count)
-            .where(kept.tenant == tenant, kept.corpus == corpus)
+            select(kept.version, kept.index_name, kept.span_count)
+            .where(_is(corpus_versions, tenant, corpus))
             .order_by(kept.version)
         )
         async with self._engine.connect() as connection:

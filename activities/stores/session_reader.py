@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.stores.batches import in_batches
 from activities.stores.engine import Engine
 from activities.stores.session_rows import event_of, message_of, session_of
+from activities.stores.session_rows import is_session as _is
 from activities.stores.tables import events, messages, sessions, working_sets
 from perdure.contract import MessagePage, ReadMessages, Replay
 from perdure.errors import SessionDeleted, SessionNotFound
@@ -201,7 +202,3 @@ def _position(cursor: str) -> tuple[datetime, str]:
         return updated_at, session_id
     except (ValueError, TypeError) as error:
         raise unknown_cursor() from error
-
-
-def _is(table: Any, tenant: str, session_id: str) -> ColumnElement[bool]:
-    return and_(table.c.tenant == tenant, table.c.session_id == session_id)

@@ -12,7 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio.exceptions import ApplicationError
 
 from activities.commit import (
-    FENCED,
     UNSTORABLE,
     Answered,
     Commit,
@@ -33,6 +32,7 @@ from activities.stores.tables import events, messages, sessions, tenants, workin
 from perdure.errors import CapacityExceeded, SessionNotFound
 from perdure.events import Event, MessageAdded, SessionCreated
 from perdure.session import Session
+from perdure.wire import FENCED
 from perdure.working_set import WorkingSet
 
 CATCH_UP_BYTES = 512 * 1024
@@ -90,13 +90,15 @@ class PostgresSessionStore:
 
     async def _restore(self, connection: AsyncConnection, session: Session, request: Open) -> Opened:
         here = is_session(events, session.tenant, session.session_id)
-        newest = await connection.execute(
-            select(events.c.data)
-            .where(here, events.c.type == "message_added")
-            .order_by(events.c.sequence.desc())
-            .limit(request.window_messages)
-        )
-        stored = [MessageAdded.model_validate(data) for data in newest.scalars()]
+        stored: list[MessageAdded] = []
+        size = 0
+        added = select(events.c.sequence, events.c.data).where(here, events.c.type == "message_added")
+        async with in_batches(connection, added, events.c.sequence, descending=True) as rows:
+            async for row in rows:
+                if len(stored) == request.window_messages or size > request.window_bytes:
+                    break
+                stored.append(MessageAdded.model_validate(row["data"]))
+                size += len(to_json(stored[-1].message))
         later = events.alias()
         last = (
             select(func.max(later.c.sequence))

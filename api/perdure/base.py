@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from perdure.errors import InvalidRequest, PerdureError
+from perdure.errors import InvalidRequest
 from perdure.problems import place_of, printable, problem_of, telling
 
 
@@ -41,7 +41,8 @@ def parse(model: type[R], data: bytes | str | dict[str, Any]) -> R:
             return model.model_validate(data)
         return model.model_validate_json(data)
     except ValidationError as error:
-        raise _named(model, error) from None
+        problems = _listed(model, error)
+        raise InvalidRequest(f"{model.__name__}: {_sentence(problems)}", errors=problems) from None
     except UnicodeError as error:  # a lone surrogate inside a mapping
         raise InvalidRequest(f"{model.__name__}: not valid Unicode: {error}", errors=[]) from None
 
@@ -61,15 +62,6 @@ def parse_field(model: type[M], data: Mapping[str, Any], name: str) -> M:
     raise InvalidRequest(_sentence(problems), errors=problems)
 
 
-def _named(model: type[Request], error: ValidationError) -> PerdureError:
-    for problem in error.errors(include_url=False, include_input=False):
-        cause = problem.get("ctx", {}).get("error")
-        if isinstance(cause, RefusedField):
-            return cause.error
-    problems = _listed(model, error)
-    return InvalidRequest(f"{model.__name__}: {_sentence(problems)}", errors=problems)
-
-
 def _listed(model: type[BaseModel], error: ValidationError, *name: str) -> list[dict[str, str]]:
     """The first problems, each with its field; `name` is where the whole of `model` stands."""
     found = telling(error.errors(include_url=False))[:SHOWN_PROBLEMS]
@@ -86,18 +78,11 @@ def _sentence(problems: list[dict[str, str]]) -> str:
     return "; ".join(f"{problem['field']}: {problem['problem']}" for problem in problems)
 
 
-class RefusedField(ValueError):
-    """Carries a named error out of a pydantic validator, which lets only `ValueError` through."""
-
-    def __init__(self, error: PerdureError) -> None:
-        super().__init__(error.message)
-        self.error = error
-
-
 def whole(model: type[BaseModel], value: dict[str, Any], name: str) -> dict[str, Any]:
-    """For a pydantic validator: `value` as it is, if `model` takes it."""
-    try:
-        parse_field(model, value, name)
-    except InvalidRequest as error:
-        raise RefusedField(error) from None
+    """For a pydantic validator: `value` as it is, if `model` takes it.
+
+    Raises:
+        InvalidRequest: as `parse_field`; pydantic lets it through.
+    """
+    parse_field(model, value, name)
     return value

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
-from perdure.base import RefusedField, Request, Result, whole
-from perdure.errors import InvalidRequest, PayloadTooLarge, PerdureError
+from perdure.base import Request, Result, whole
+from perdure.errors import InvalidRequest, PayloadTooLarge
 from perdure.ids import DEFAULT_TENANT, is_id
 from perdure.message import Content, Message, check_metadata, check_role, check_text
 from perdure.session import Session, SessionConfig
@@ -20,7 +20,7 @@ PURGE_WORKFLOW = "PurgeSession"
 RECOMPILE_WORKFLOW = "RecompileSession"
 
 MAX_IN_FLIGHT = 8
-"""Updates a caller keeps in flight on one session; over ten, Temporal's throughput collapses."""
+"""Updates a caller keeps in flight on one session; at the eleventh Temporal aborts them all."""
 MAX_BATCH = 100
 """Messages that one `add_messages` may carry."""
 MAX_REQUEST_BYTES = 1024 * 1024
@@ -46,39 +46,29 @@ def check_request_size(size: int) -> None:
         )
 
 
-def _id(value: str) -> str:
+def check_id(value: str) -> str:
+    """The id, if it is one.
+
+    Raises:
+        InvalidRequest: it is none.
+    """
     if not is_id(value):
-        raise RefusedField(
-            InvalidRequest(f"Not an id: {value!r}. Use 1 to 128 characters of A-Z a-z 0-9 . _ : -", value=value)
-        )
+        raise InvalidRequest(f"Not an id: {value!r}. Use 1 to 128 characters of A-Z a-z 0-9 . _ : -", value=value)
     return value
 
 
-def _role(value: str) -> str:
-    try:
-        return check_role(value)
-    except PerdureError as error:
-        raise RefusedField(error) from None
-
-
 def _metadata(value: dict[str, Any] | None) -> dict[str, Any] | None:
-    try:
-        check_metadata(value)
-    except PerdureError as error:
-        raise RefusedField(error) from None
+    check_metadata(value)
     return value
 
 
 def _title(value: str | None) -> str | None:
-    try:
-        check_text(value or "", "title", 1024)
-    except PerdureError as error:
-        raise RefusedField(error) from None
+    check_text(value or "", "title", 1024)
     return value
 
 
-Id = Annotated[str, AfterValidator(_id)]
-RoleField = Annotated[str, AfterValidator(_role)]
+Id = Annotated[str, AfterValidator(check_id)]
+RoleField = Annotated[str, AfterValidator(check_role)]
 Metadata = Annotated[dict[str, Any] | None, AfterValidator(_metadata)]
 Title = Annotated[str | None, AfterValidator(_title)]
 
@@ -167,7 +157,7 @@ class UpdateSession(Request):
 
 
 class Lifecycle(Request):
-    """`suspend`, `resume`, `delete` and the signal `touch`: nothing but the key."""
+    """`suspend`, `resume`, `delete`: nothing but the key."""
 
     request_id: Id | None = None
 
@@ -246,7 +236,7 @@ class Turn(Result):
 
 
 class Replay(Result):
-    """Turns in order. `complete` is false when older ones, or texts of working sets, are in Postgres."""
+    """Turns in order. `complete`: nothing lies beyond them where was asked for, and of a query not even a text."""
 
     session: Session
     turns: list[Turn]

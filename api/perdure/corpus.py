@@ -10,7 +10,7 @@ from pydantic import Field
 from perdure.base import Request, Result
 from perdure.contract import Id
 from perdure.errors import InvalidRequest
-from perdure.ids import DEFAULT_TENANT, is_id
+from perdure.ids import DEFAULT_TENANT, check_names
 
 GET_PROGRESS = "progress"
 """Query of the workflow `IngestCorpus`, answered with an `IngestReport`."""
@@ -109,20 +109,5 @@ def ingest_workflow_id(tenant: str, corpus: str) -> str:
     Raises:
         InvalidRequest: either part is not an id, or the tenant holds a colon.
     """
-    check_names(tenant, corpus)
+    check_names(InvalidRequest, tenant, corpus=corpus)
     return f"ingest:{tenant}:{corpus}"
-
-
-def check_names(tenant: str, corpus: str) -> None:
-    """Refuse names that no corpus can have.
-
-    Raises:
-        InvalidRequest: either is not an id, or the tenant holds a colon.
-    """
-    for name, value in (("tenant", tenant), ("corpus", corpus)):
-        if not is_id(value) or (name == "tenant" and ":" in value):
-            raise InvalidRequest(
-                f"Invalid {name}: {value!r}. Use 1 to 128 characters of A-Z a-z 0-9 . _ : - (no colon in a tenant).",
-                field=name,
-                value=value,
-            )

@@ -38,8 +38,8 @@ from perdure.history import estimate, render
 from perdure.ids import workflow_id
 from perdure.message import Content, Message
 from perdure.reader import Reader
-from perdure.recompilation import RECOMPILE_TIMEOUT, find_turn, recompile, recompile_request
-from perdure.recompile import Comparison
+from perdure.recompilation import RECOMPILE_TIMEOUT, find_turn, recompile
+from perdure.recompile import Comparison, Recompile
 from perdure.session import Session
 from perdure.transport import NotOpen
 from perdure.working_set import WorkingSet
@@ -275,7 +275,7 @@ class SessionHandle:
         return diff(*sets)
 
     async def _recompile(self, request_id: str | None, timeout: timedelta, **fields: Any) -> Comparison:
-        request = recompile_request(tenant=self.tenant, session_id=self.session_id, **fields)
+        request = parse(Recompile, {"tenant": self.tenant, "session_id": self.session_id, **fields})
         return await recompile(self._calls, request, request_id, timeout)
 
     async def _query(self, name: str, body: dict[str, Any]) -> Any:

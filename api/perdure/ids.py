@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import NewType
 
-from perdure.errors import InvalidSessionId
+from perdure.errors import InvalidSessionId, PerdureError
 
-Tenant = NewType("Tenant", str)
-SessionId = NewType("SessionId", str)
-MessageId = NewType("MessageId", str)
-Key = NewType("Key", str)
-"""What makes a command idempotent: a `message_id` or a `request_id`."""
-
-DEFAULT_TENANT = Tenant("default")
+DEFAULT_TENANT = "default"
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
@@ -33,11 +26,20 @@ def workflow_id(tenant: str, session_id: str) -> str:
     Raises:
         InvalidSessionId: either part is not an id, or the tenant holds a colon.
     """
-    for name, value, fits in (("tenant", tenant, is_tenant), ("session_id", session_id, is_id)):
-        if not fits(value):
-            raise InvalidSessionId(
+    check_names(InvalidSessionId, tenant, session_id=session_id)
+    return f"session:{tenant}:{session_id}"
+
+
+def check_names(refused: type[PerdureError], tenant: str, **others: str) -> None:
+    """Refuse a tenant or other names of which no workflow id can be made.
+
+    Raises:
+        PerdureError: by the name of `refused`.
+    """
+    for name, value in {"tenant": tenant, **others}.items():
+        if not (is_tenant if name == "tenant" else is_id)(value):
+            raise refused(
                 f"Invalid {name}: {value!r}. Use 1 to 128 characters of A-Z a-z 0-9 . _ : - (no colon in a tenant).",
                 field=name,
                 value=value,
             )
-    return f"session:{tenant}:{session_id}"

@@ -6,11 +6,9 @@ import uuid
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
-from perdure.base import parse
 from perdure.calls import Calls
-from perdure.contract import RECOMPILE_WORKFLOW, Replay, Turn
-from perdure.errors import IdempotencyConflict, InvalidRequest, MessageNotFound
-from perdure.ids import is_id
+from perdure.contract import RECOMPILE_WORKFLOW, Replay, Turn, check_id
+from perdure.errors import IdempotencyConflict, MessageNotFound
 from perdure.recompile import Comparison, Recompile, recompile_workflow_id
 from perdure.transport import Run
 
@@ -26,9 +24,7 @@ async def recompile(calls: Calls, request: Recompile, request_id: str | None, ti
         IdempotencyConflict: the id was used for another request.
         InvalidRequest: the request id is none.
     """
-    key = request_id or str(uuid.uuid4())
-    if not is_id(key):
-        raise InvalidRequest(f"Not an id: {key!r}. Use 1 to 128 characters of A-Z a-z 0-9 . _ : -", value=key)
+    key = check_id(request_id or str(uuid.uuid4()))
     answer = await calls.run(
         Run(
             workflow=RECOMPILE_WORKFLOW,
@@ -43,15 +39,6 @@ async def recompile(calls: Calls, request: Recompile, request_id: str | None, ti
             f"The key {key!r} was used before with another body. Send the same body again, or use a new key.", key=key
         )
     return found
-
-
-def recompile_request(**fields: object) -> Recompile:
-    """The request of those fields.
-
-    Raises:
-        InvalidRequest: one of them is not as it should be.
-    """
-    return parse(Recompile, fields)
 
 
 async def find_turn(replay: Callable[..., Awaitable[Replay]], message_id: str) -> Turn:

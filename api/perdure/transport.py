@@ -23,9 +23,9 @@ from temporalio.common import QueryRejectCondition, WorkflowIDConflictPolicy, Wo
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from perdure import wire
 from perdure.contract import SESSION_WORKFLOW
 from perdure.errors import InvalidRequest, SessionRolling, TooMuchInFlight, Unavailable
-from perdure.wire import named
 
 TASK_TIMEOUT = timedelta(seconds=2)
 """Of a session's workflow tasks: how long a worker that died in the middle of one holds it up."""
@@ -174,7 +174,7 @@ class TemporalTransport:
             case WorkflowUpdateFailedError(cause=ApplicationError() as cause):
                 return _refused(cause)
             case WorkflowFailureError(cause=ApplicationError() as cause):
-                return named(cause)
+                return wire.named(cause)
             case WorkflowFailureError():
                 return Unavailable(f"It was not carried through: {error.cause}. Ask again, with another `request_id`.")
             case WorkflowUpdateFailedError() | RPCTimeoutOrCancelledError() | TimeoutError():
@@ -216,7 +216,7 @@ def _refused(cause: ApplicationError) -> Exception:
             return TryAgain(cause.message, sent=True, ended=True)
         case "AcceptedUpdateCompletedWorkflow":  # the run ended with the update in it: the next one knows the key
             return TryAgain(cause.message, sent=True, ended=True)
-        case "Fenced":  # a run that had lost its session took it
+        case wire.FENCED:  # a run that had lost its session took it
             return TryAgain(cause.message, sent=False, ended=True)
         case _:
-            return named(cause)
+            return wire.named(cause)

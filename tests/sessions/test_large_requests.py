@@ -13,6 +13,8 @@ from activities.stores.engine import Engine
 from perdure.contract import MAX_BATCH, MAX_IN_FLIGHT, MAX_REQUEST_BYTES
 from perdure.transport import TASK_TIMEOUT
 from tests.sessions.caller import Caller, raw
+from tests.support.eventually import eventually
+from tests.support.rules import disagreements
 from tests.support.site import Site, site_on
 from workers.settings import Settings
 from workers.stack.stack import Stack
@@ -71,6 +73,26 @@ async def test_a_client_sends_again_what_was_too_much_at_once(site: Site) -> Non
     sent = [session.add_user_message("x" * LARGE) for _ in range(MAX_IN_FLIGHT)]
     answers = await asyncio.gather(*sent)
     assert sorted(answer.message.sequence_number for answer in answers) == list(range(MAX_IN_FLIGHT))
+
+
+async def test_an_archived_session_of_large_messages_comes_back(site: Site) -> None:
+    caller = await Caller.start(site, "talk", task_timeout=TASK_TIMEOUT)
+    for number in range(10):
+        await caller.says(f"{number}" * LARGE)
+    before = await caller.observed()
+    await caller.update("update_session", {"config": {"idle_timeout": 0.4, "archive_after": 0.4}})
+
+    async def archived() -> bool:
+        return (await caller.handle.describe()).status == WorkflowExecutionStatus.COMPLETED
+
+    await eventually(archived)
+    await site.client.session("talk").update(config={"idle_timeout": 600})
+    await site.client.session("talk").resume()
+    back = await caller.observed()
+    assert back.state is not None
+    assert before.state is not None
+    assert back.state.window == before.state.window
+    assert disagreements(back) == []
 
 
 async def test_large_pages_at_once_are_answered_or_sent_back(caller: Caller) -> None:

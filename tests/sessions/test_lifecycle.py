@@ -10,7 +10,7 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
 from perdure import SessionDeleted
-from perdure.attributes import STATUS
+from perdure.attributes import STATUS, USER
 from tests.sessions.caller import Caller
 from tests.support.eventually import eventually
 from tests.support.rules import disagreements
@@ -35,6 +35,7 @@ async def test_a_session_is_suspended_and_resumed_once_however_often_it_is_asked
 
 
 async def test_a_session_rests_in_a_run_of_its_own_and_wakes_as_it_was(caller: Caller) -> None:
+    await caller.update("update_session", {"title": "A talk"})
     for number in range(10):
         await caller.says(f"message {number}")
     talked = (await caller.handle.describe()).raw_description.workflow_execution_info
@@ -46,6 +47,7 @@ async def test_a_session_rests_in_a_run_of_its_own_and_wakes_as_it_was(caller: C
         return info.execution.run_id != talked.execution.run_id and info.history_length < 10
 
     await eventually(rests)
+    assert await (await caller.handle.describe()).memo_value("title") == "A talk"
     assert (await caller.session()).status == "suspended"
     await caller.says("I am back")
     observed = await caller.observed()
@@ -95,6 +97,24 @@ async def test_the_status_of_a_session_can_be_found_in_visibility(site: Site) ->
     await caller.update("update_session", {"config": {"idle_timeout": 600}})
     await caller.says("Hello")
     await eventually(partial(shown, "active"))
+
+
+async def test_a_session_can_be_found_by_the_user_it_has_now(site: Site) -> None:
+    caller = await Caller.start(site, "talk", user_id="ann")
+
+    async def of(user: str) -> bool:
+        query = f"WorkflowId = '{caller.handle.id}' AND {USER.name} = '{user}'"
+        return (await site.bare.count_workflows(query)).count == 1
+
+    await eventually(partial(of, "ann"))
+    await caller.update("update_session", {"user_id": "bob"})
+    await eventually(partial(of, "bob"))
+    await caller.update("update_session", {"user_id": None})
+
+    async def of_nobody() -> bool:
+        return not await of("bob")
+
+    await eventually(of_nobody)
 
 
 async def test_deleting_removes_all_rows_and_runs_and_leaves_a_tombstone(site: Site) -> None:

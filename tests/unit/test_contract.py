@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from temporalio import workflow
+from typing import cast
 
+import pytest
+from temporalio import workflow
+from temporalio.client import Client
+
+from activities.ingest_folder import reindex
 from activities.session import COMMITS
 from perdure.contract import SESSION_WORKFLOW, Handlers
+from perdure.errors import InvalidRequest
 from workflows import commit_parts
 from workflows.session import SessionWorkflow
 
@@ -37,4 +43,10 @@ def test_every_update_has_a_validator() -> None:
 
 
 def test_every_commit_is_an_activity_that_a_worker_registers() -> None:
-    assert {*commit_parts.ACTIVITY_OF.values(), "record_messages", "record_error"} < set(COMMITS)
+    assert {*commit_parts.ACTIVITY_OF.values(), "record_messages", "record_error"} == set(COMMITS)
+
+
+async def test_a_name_that_no_corpus_can_have_is_refused_before_anybody_is_asked() -> None:
+    nobody = cast("Client", None)
+    with pytest.raises(InvalidRequest, match="Not an id: 'bad name'"):
+        await reindex(nobody, corpus="bad name")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from perdure.cli.output import INTERRUPTED, OK, Format, Output, progress, show
+from perdure.cli.output import INTERRUPTED, Format, Output, progress, show
 from perdure.corpus import MAX_FILE_BYTES, UNCHANGED, Artifact, Corpus, IngestReport, Phase, ingest_workflow_id
 
 if TYPE_CHECKING:
@@ -216,7 +216,6 @@ def _watched(
     if report.phase == "index_behind":
         progress(f"Weaviate is away ({report.error}). Full-text search serves until it is back; nothing is lost.")
     show(report, output, lambda: _result(report))
-    raise typer.Exit(OK)
 
 
 def plain_table(*columns: str) -> Table:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 
@@ -24,8 +23,7 @@ class Corpora(fakes.Corpora):
         return replace(fakes.STATE, version=2, indexed_version=2, span_count=self._spans[2])
 
     async def versions(self, tenant: str, corpus: str) -> list[KeptVersion]:
-        published = datetime(2026, 1, 1, tzinfo=UTC)
-        return [KeptVersion(version, published, f"of {version}", spans) for version, spans in self._spans.items()]
+        return [KeptVersion(version, f"of {version}", spans) for version, spans in self._spans.items()]
 
 
 class Index(fakes.Index):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -77,7 +77,7 @@ class Corpora:
         return [Hit(SPAN.span_id, 1.0)]
 
     async def versions(self, tenant: str, corpus: str) -> list[KeptVersion]:
-        return [KeptVersion(STATE.version, datetime(2026, 1, 1, tzinfo=UTC), None, STATE.span_count)]
+        return [KeptVersion(STATE.version, None, STATE.span_count)]
 
     async def visible(self, tenant: str, corpus: str, version: int, after: str, limit: int) -> list[Span]:
         return [SPAN] if after < SPAN.span_id else []
