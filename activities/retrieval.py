@@ -32,6 +32,9 @@ EXACT_SPANS = 20_000
 """In a larger corpus vectors are searched approximately; an exact search takes time by the number of spans."""
 _PATIENCE_SECONDS = 0.5
 """A server that is late for who waits less than this is not left alone for it."""
+TOTAL_SECONDS = 16.0
+"""What a query may wait for embedder and index together, whatever each is given: an attempt to commit has 20 s, and
+one that never ends in time would be made for ever."""
 _LEXICAL_DIGITS = 3
 _LEXICAL_TIE = 0.002
 _SEMANTIC_TIE = 0.00001
@@ -227,20 +230,22 @@ class Retrieval:
         assert self._index is not None
         assert state.index is not None
         index, name = self._index, state.index
-        limit = config.retrieval_timeout.total_seconds()
+
+        def left() -> float:
+            return min(config.retrieval_timeout.total_seconds(), TOTAL_SECONDS - log.total_ms() / 1000)
 
         async def match() -> list[Hit]:
             if not terms:
                 return []
             with log.timed("lexical_search"):
-                async with asyncio.timeout(limit):
+                async with asyncio.timeout(left()):
                     return await best(partial(index.search_text, name, terms), times * config.lexical_k, _LEXICAL_TIE)
 
         matching = asyncio.create_task(match())  # while the query is embedded, which is not the index's time
         try:
             vector = await embedding()
             with log.timed("semantic_search"):
-                async with asyncio.timeout(limit):
+                async with asyncio.timeout(left()):
                     search = partial(index.search_vector, name, vector, exact=is_exact(state))
                     near = await best(search, times * config.semantic_k, _SEMANTIC_TIE)
             return vector, near, await matching

@@ -10,6 +10,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from activities import retrieval
 from activities.breaker import Breaker
 from activities.explain import Explain
 from activities.retrieval import EXACT_SPANS, MOST_HITS, Found, Retrieval, best
@@ -47,8 +48,9 @@ class Embedder:
     id = EMBEDDER
     limit = 10
 
-    def __init__(self, *, broken: bool = False, hangs: bool = False) -> None:
+    def __init__(self, *, broken: bool = False, hangs: bool = False, seconds: float = 0) -> None:
         self._broken = broken
+        self._seconds = seconds
         self._hangs = hangs
         self.asked = 0
 
@@ -56,6 +58,7 @@ class Embedder:
         self.asked += 1
         if self._hangs:
             await asyncio.Event().wait()
+        await asyncio.sleep(self._seconds)
         if self._broken:
             raise RuntimeError("the model is gone")
         return [VECTOR for _ in texts]
@@ -105,6 +108,14 @@ class Index:
     async def remove(self, index: str, span_ids: Sequence[str]) -> None: ...
 
     async def drop(self, index: str) -> None: ...
+
+
+class Hanging(Index):
+    """Never answers by a vector."""
+
+    async def search_vector(self, index: str, vector: bytes, limit: int, *, exact: bool = True) -> list[Hit]:
+        await asyncio.Event().wait()
+        return []
 
 
 class Crowded(Index):
@@ -212,6 +223,17 @@ async def test_an_embedder_that_is_late_is_not_waited_for() -> None:
     result = await found(Embedder(hangs=True), config=config)
     assert result.degraded == ("embedder_failed", "The embedder gave no answer in 0.02 s.")
     assert [scored.span for scored in result.lexical] == [SPAN]
+
+
+async def test_a_slow_embedder_and_a_slow_index_are_waited_for_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retrieval, "TOTAL_SECONDS", 0.4)
+    config = CompilerConfig(retrieval_timeout=timedelta(seconds=5))
+    slow = Embedder(seconds=0.2)
+    async with asyncio.timeout(2):
+        answer = await found(slow, retrieval=retrieval_with(slow, Hanging()), config=config)
+    assert answer.degraded is not None
+    assert answer.degraded.reason == "index_failed"
+    assert [scored.span for scored in answer.lexical] == [SPAN]
 
 
 async def test_nobody_is_refused_an_embedder_that_was_late_for_who_hardly_waited() -> None:
