@@ -46,6 +46,7 @@ COMMITS = (
     "update_session",
     "suspend_session",
     "resume_session",
+    "archive_session",
     "delete_session",
     "record_error",
 )

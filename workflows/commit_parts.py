@@ -7,7 +7,7 @@ from typing import cast
 
 from activities.commit import Compile, SessionFields
 from perdure.contract import AddUserMessage, Handlers
-from perdure.events import Event, EventData, MessageAdded
+from perdure.events import Event, EventData, MessageAdded, SessionArchived
 from perdure.message import text_of
 from perdure.session import Session
 from perdure.thread_query import searched
@@ -76,14 +76,14 @@ def changed(before: Session, after: Session) -> SessionFields:
     return cast("SessionFields", fields)
 
 
-def activity_name(commands: list[Command | Expire | RecordError]) -> str:
-    """Under which name Temporal shows the commit of these commands."""
+def activity_name(commands: list[Command | Expire | RecordError], events: list[Event]) -> str:
+    """Under which name Temporal shows the commit of these commands, which cause `events`."""
     if len(commands) > 1:
         return "record_messages"
     match commands[0]:
         case Command(name=name):
             return ACTIVITY_OF.get(name, "record_messages")
         case Expire():
-            return "suspend_session"
+            return "archive_session" if isinstance(events[-1].data, SessionArchived) else "suspend_session"
         case RecordError():
             return "record_error"

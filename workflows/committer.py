@@ -138,8 +138,11 @@ class Committer:
         if not drafts:
             return
         events = [event for draft in drafts for event in draft.events]
+        name = activity_name([draft.entry.command for draft in drafts], events)
+        if name == "archive_session" and not workflow.patched("archiving-has-its-name"):
+            name = "suspend_session"
         result = await workflow.execute_local_activity(
-            activity_name([draft.entry.command for draft in drafts]),
+            name,
             Commit(
                 tenant=state.session.tenant,
                 session_id=state.session.session_id,

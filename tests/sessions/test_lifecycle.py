@@ -14,6 +14,7 @@ from perdure.attributes import STATUS, USER
 from tests.sessions.caller import Caller
 from tests.support.eventually import eventually
 from tests.support.rules import disagreements
+from tests.support.runs import local_activities
 from tests.support.site import Site
 from workflows.core.state import fold
 from workflows.life import RESTING_EVENTS
@@ -69,6 +70,8 @@ async def test_an_idle_session_is_suspended_then_archived_and_comes_back_as_it_w
     await caller.update("add_messages", {"messages": words})
     await caller.update("update_session", {"config": BRISK})
     await eventually(partial(_status, caller, WorkflowExecutionStatus.COMPLETED))
+    shown = await local_activities(site.bare, caller.handle.id)
+    assert shown[-2:] == ["suspend_session", "archive_session"]
     stored = await caller.observed()
     assert stored.state is None
     assert [e.data.type for e in stored.events[-2:]] == ["session_suspended", "session_archived"]

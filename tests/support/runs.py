@@ -32,3 +32,13 @@ async def troubles(client: Client, workflow_id: str) -> Counter[str]:
             for payload in event.marker_recorded_event_attributes.details["data"].payloads:
                 counts[RETRIED] += json.loads(payload.data).get("attempt", 1) > 1
     return counts
+
+
+async def local_activities(client: Client, workflow_id: str) -> list[str]:
+    """The types of the local activities of all runs, oldest first."""
+    return [
+        json.loads(payload.data)["activity_type"]
+        for history in await histories(client, workflow_id)
+        for event in history.events
+        for payload in event.marker_recorded_event_attributes.details["data"].payloads
+    ]
