@@ -159,12 +159,13 @@ class TemporalTransport:
 
     async def _bounded(self, call: Awaitable[T], timeout: timedelta) -> T:
         """The call's result. The SDK's own timeout leaves out its retries, and its wait for an accepted update."""
+        task = asyncio.current_task()
+        before = task.cancelling() if task is not None else 0  # in the cleanup of a cancelled task it is 1 or more
         try:
             async with asyncio.timeout(timeout.total_seconds()):
                 return await call
         except Exception as error:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():  # which the SDK turns into a timeout
+            if task is not None and task.cancelling() > before:  # which the SDK turns into a timeout
                 raise asyncio.CancelledError from error
             raise self.sorted(error) from error
 

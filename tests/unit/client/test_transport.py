@@ -110,3 +110,40 @@ async def test_a_cancellation_stays_one() -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+
+
+async def test_a_failure_in_the_cleanup_of_a_cancelled_task_is_no_cancellation(transport: TemporalTransport) -> None:
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await transport.update(UPDATE, timedelta(seconds=2))
+
+    task = asyncio.create_task(work())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(TryAgain):
+        await task
+
+
+async def test_a_cancellation_of_the_cleanup_is_one() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        client = await Client.connect(f"127.0.0.1:{silent.getsockname()[1]}", lazy=True)
+        cleaning = asyncio.Event()
+
+        async def work() -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                cleaning.set()
+                await TemporalTransport(client, "perdure").update(UPDATE, timedelta(seconds=30))
+
+        task = asyncio.create_task(work())
+        await asyncio.sleep(0)
+        task.cancel()
+        await cleaning.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
