@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 
 from activities.stores.migrate import current_and_head
 from activities.stores.weaviate_index import COLLECTION
@@ -21,6 +21,7 @@ from workers import search_attributes
 from workers.health import pollers
 from workers.retrieval import open_embedder
 from workers.settings import Settings, connect_temporal
+from workers.temporal_errors import next_step
 
 TIMEOUT = timedelta(seconds=15)
 
@@ -63,18 +64,12 @@ async def _find(name: str, check: Callable[[Settings], Awaitable[str]], settings
     except Problem as problem:
         return Finding(name=name, ok=False, detail=str(problem), next_step=problem.next_step)
     except RPCError as error:  # Temporal answers, but refuses
-        return Finding(name=name, ok=False, detail=error.message, next_step=_after(error, settings))
+        return Finding(name=name, ok=False, detail=error.message, next_step=next_step(error, settings))
     except PerdureError as error:  # says itself what to do
         return Finding(name=name, ok=False, detail="unavailable", next_step=error.message)
     except TimeoutError:
         seconds = f"{TIMEOUT.total_seconds():g}"
         return Finding(name=name, ok=False, detail=f"no answer within {seconds} s", next_step="Look at its log.")
-
-
-def _after(error: RPCError, settings: Settings) -> str:
-    if error.status is RPCStatusCode.NOT_FOUND:
-        return f"Create the namespace {settings.namespace}, or set TEMPORAL_NAMESPACE."
-    return "Check TEMPORAL_NAMESPACE and TEMPORAL_API_KEY, and the server's log."
 
 
 async def _temporal(settings: Settings) -> str:

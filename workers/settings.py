@@ -20,6 +20,7 @@ from perdure.contract import TASK_QUEUE
 from perdure.errors import InvalidRequest, Unavailable
 from perdure.ids import DEFAULT_TENANT, is_tenant
 from perdure.problems import problem_of
+from perdure.profile import load_profile, unusable
 from workers import telemetry
 from workers.stack.addresses import Addresses
 from workers.stack.lock import FileLock
@@ -51,7 +52,7 @@ class Settings(BaseSettings):
     weaviate_grpc_port: int = Field(50051, description="gRPC port on the host of `weaviate_url`.")
     weaviate_api_key: SecretStr | None = Field(None, description="None: anonymous access.")
     temporal: ClientConfigProfile = Field(
-        default_factory=ClientConfigProfile.load, description="Of `temporalio.envconfig`; its address is none if unset."
+        default_factory=load_profile, description="Of `temporalio.envconfig`; its address is none if unset."
     )
     temporal_grpc_compression: Literal["none", "gzip"] = Field(
         "none",
@@ -154,7 +155,8 @@ class Settings(BaseSettings):
         """The environment's.
 
         Raises:
-            InvalidRequest: a variable holds what its setting does not take; the message names each such variable.
+            InvalidRequest: a variable holds what its setting does not take, and the message names each such variable;
+                or Temporal's configuration cannot be read, and the message says why.
         """
         try:
             return cls()
@@ -226,6 +228,7 @@ async def connect_temporal(settings: Settings) -> Client:
     """A client with Perdure's data converter, and with tracing if telemetry is on.
 
     Raises:
+        InvalidRequest: the address is none, or the certificates are not whole.
         Unavailable: nobody answers at the address.
     """
     config = settings.temporal.to_client_connect_config()
@@ -238,6 +241,8 @@ async def connect_temporal(settings: Settings) -> Client:
             grpc_compression=_COMPRESSION[settings.temporal_grpc_compression],
             plugins=telemetry.client_plugins(),
         )
+    except ValueError as error:
+        raise unusable(error) from error
     except RuntimeError as error:
         raise Unavailable(
             f"Temporal does not answer at {settings.temporal_address}. Start a local stack with `perdure dev`, or set "

@@ -8,7 +8,6 @@ from typing import Any, Self
 
 from temporalio.client import Client as TemporalClient
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.envconfig import ClientConfig
 from temporalio.service import GrpcCompression, RetryConfig
 
 from perdure.calls import Calls, Command
@@ -18,6 +17,7 @@ from perdure.fields import given
 from perdure.handle import SessionHandle
 from perdure.ids import DEFAULT_TENANT, workflow_id
 from perdure.listing import SessionList, SessionSummary, list_by_visibility
+from perdure.profile import load_profile, unusable
 from perdure.reader import Reader, SessionFilter
 from perdure.session import SessionConfig
 from perdure.transport import TemporalTransport
@@ -77,9 +77,10 @@ class Client:
             tenant, task_queue, reader, rpc_timeout, timeout: as for the class.
 
         Raises:
+            InvalidRequest: the profile or the address is none; the message says why.
             Unavailable: nobody answers at the address.
         """
-        config = ClientConfig.load_client_connect_config()
+        config = load_profile().to_client_connect_config()
         config["target_host"] = address or config.get("target_host") or DEFAULT_ADDRESS
         config["namespace"] = namespace or config.get("namespace") or "default"
         try:
@@ -90,6 +91,8 @@ class Client:
                 retry_config=RetryConfig(max_retries=1),
                 grpc_compression=GrpcCompression.NONE,  # of an answer with a working set it takes the server 2 ms
             )
+        except ValueError as error:
+            raise unusable(error) from error
         except RuntimeError as error:
             raise Unavailable(
                 f"Temporal does not answer at {config['target_host']}. Start a local stack with `perdure dev`, or set "

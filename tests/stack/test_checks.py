@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import pytest
 from temporalio.envconfig import ClientConfigProfile
 
+from perdure.cli import run
 from tests.support.stack import database
 from workers.checks import check_all
 from workers.settings import Settings
@@ -34,6 +38,19 @@ async def test_a_namespace_that_does_not_exist_is_a_finding_that_says_what_to_do
         assert "nope" in findings[name].detail
         assert findings[name].next_step == "Create the namespace nope, or set TEMPORAL_NAMESPACE."
     assert findings["postgres"].ok
+
+
+@pytest.mark.parametrize("arguments", [["reindex", "docs"], ["migrate"]])
+async def test_a_command_in_a_namespace_that_does_not_exist_says_what_to_do(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    monkeypatch.setenv("TEMPORAL_ADDRESS", settings.temporal_address)
+    monkeypatch.setenv("TEMPORAL_NAMESPACE", "nope")
+    monkeypatch.setenv("PERDURE_DATABASE_URL", settings.require_database_url())
+    assert await asyncio.to_thread(run, arguments) == 4
+    told = capsys.readouterr().err
+    assert f"Temporal at {settings.temporal_address}, namespace nope: " in told
+    assert "Create the namespace nope, or set TEMPORAL_NAMESPACE." in told
 
 
 async def test_servers_that_are_away_are_all_named_and_each_line_says_what_to_do(settings: Settings) -> None:

@@ -139,20 +139,24 @@ def run(work: Callable[[Settings], Awaitable[T]]) -> T:
     """What `work` answers, with the settings of the environment.
 
     Raises:
-        PerdureError: PostgreSQL does not answer, or not as it should; it says what to do.
+        PerdureError: PostgreSQL or Temporal does not answer, or not as it should; it says what to do.
     """
     from sqlalchemy.exc import DBAPIError
+    from temporalio.service import RPCError
 
-    from workers.database_errors import explained
+    from workers import database_errors, temporal_errors
     from workers.settings import Settings
 
     async def loaded() -> T:
-        return await work(Settings.load())
+        settings = Settings.load()
+        try:
+            return await work(settings)
+        except DBAPIError as error:
+            raise database_errors.explained(error) from error
+        except RPCError as error:
+            raise temporal_errors.explained(error, settings) from error
 
-    try:
-        return asyncio.run(loaded())
-    except DBAPIError as error:
-        raise explained(error) from error
+    return asyncio.run(loaded())
 
 
 @asynccontextmanager

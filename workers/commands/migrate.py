@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import typer
 
 from perdure.cli.output import Format, Output, show
+from workers.commands.corpus import run
 
 if TYPE_CHECKING:
     from workers.settings import Settings
@@ -25,9 +25,8 @@ def migrate(output: Output = Format.TEXT) -> None:
     """
     from workers.settings import Settings
 
-    settings = Settings.load()
-    version = upgrade(settings.require_database_url())
-    added = asyncio.run(_register(settings))
+    version = upgrade(Settings.load().require_database_url())
+    added = run(_register)
     show(
         {"schema": version, "search_attributes_added": added},
         output,
