@@ -24,6 +24,12 @@ from workers.settings import Settings, connect_temporal
 from workers.temporal_errors import next_step
 
 TIMEOUT = timedelta(seconds=15)
+_SETTINGS = {
+    "postgres": "PERDURE_DATABASE_URL",
+    "weaviate": "PERDURE_WEAVIATE_URL",
+    "embedder": "PERDURE_EMBEDDER_URL",
+}
+"""Where the address of a check's server comes from, where that is not Temporal."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +76,11 @@ async def _find(name: str, check: Callable[[Settings], Awaitable[str]], settings
     except TimeoutError:
         seconds = f"{TIMEOUT.total_seconds():g}"
         return Finding(name=name, ok=False, detail=f"no answer within {seconds} s", next_step="Look at its log.")
+    except Exception as error:  # whatever the answer of a server that is none of ours leads to
+        detail = " ".join(f"unexpected answer: {type(error).__name__}: {error}".split())
+        setting = _SETTINGS.get(name, "TEMPORAL_ADDRESS")
+        advice = f"Check that {setting} leads to it and not to another server, and look at its log."
+        return Finding(name=name, ok=False, detail=detail, next_step=advice)
 
 
 async def _temporal(settings: Settings) -> str:

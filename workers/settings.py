@@ -47,7 +47,9 @@ class Settings(BaseSettings):
 
     database_url: str | None = Field(None, description=f"`{_DATABASE_URL}`. None: the local stack's.")
     weaviate_url: str | None = Field(
-        None, description="`http://host:port`. None: the local stack's, or none, and working sets are degraded."
+        None,
+        pattern="^https?://",
+        description="`http://host:port`. None: the local stack's, or none, and working sets are degraded.",
     )
     weaviate_grpc_port: int = Field(50051, description="gRPC port on the host of `weaviate_url`.")
     weaviate_api_key: SecretStr | None = Field(None, description="None: anonymous access.")
