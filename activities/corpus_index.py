@@ -11,7 +11,8 @@ from temporalio import activity
 
 from activities.ingest import INDEX, REBUILD, TIDY, Rebuilt, Target
 from activities.ports import CorpusStore, SpanIndex
-from activities.spans import SETTLED_FOR
+from activities.spans import SETTLED_FOR, EmbedderId, made_otherwise
+from perdure.errors import Unavailable
 from perdure.wire import refusing
 
 RETENTION = timedelta(days=7)
@@ -21,11 +22,16 @@ _FIRST = str(UUID(int=0))
 
 
 class IndexActivities:
-    """The way from Postgres to the span index; none as index leaves corpora without one."""
+    """The way from Postgres to the span index, which keeps vectors of `embedder`; none as index leaves corpora without
+    one.
+    """
 
-    def __init__(self, store: CorpusStore, index: SpanIndex | None, *, retention: timedelta = RETENTION) -> None:
+    def __init__(
+        self, store: CorpusStore, index: SpanIndex | None, embedder: EmbedderId, *, retention: timedelta = RETENTION
+    ) -> None:
         self._store = store
         self._index = index
+        self._embedder = embedder
         self._retention = retention
 
     def all(self) -> list[Callable[..., Awaitable[object]]]:
@@ -66,13 +72,18 @@ class IndexActivities:
 
     @activity.defn(name=REBUILD)
     async def rebuild_index(self, target: Target) -> Rebuilt:
-        """Make the index anew beside the old one, which serves until the switch."""
+        """Make the index anew beside the old one, which serves until the switch. A refusal changes nothing."""
         tenant, corpus = target.tenant, target.corpus
-        if self._index is None:
-            raise ValueError("no span index is configured")
         with refusing():
+            if self._index is None:
+                raise Unavailable(
+                    "The workers have no Weaviate to make an index in; full text serves. Set PERDURE_WEAVIATE_URL for "
+                    "them, start them again, and reindex once more."
+                )
+            state = await self._store.state(tenant, corpus)
+            if state is not None and state.embedder != self._embedder:
+                raise made_otherwise(corpus, state.embedder, state.chunking, self._embedder, state.chunking)
             old = await self._store.index_name(tenant, corpus, target.fresh)
-        state = await self._store.state(tenant, corpus)
         assert state is not None
         details = activity.info().heartbeat_details
         after, put = (str(details[0]), int(details[1])) if details else (_FIRST, 0)

@@ -107,7 +107,8 @@ async def reindex(
 
     Raises:
         CorpusNotFound: there is no such corpus.
-        InvalidRequest: the names are no ids.
+        InvalidRequest: the names are no ids, or the workers have another embedder than the corpus was made with.
+        Unavailable: the workers have no span index.
     """
     request = Ingest(tenant=tenant, corpus=corpus)
     handle = await _start(client, ingest_workflow_id(tenant, corpus), task_queue, request, on_progress)

@@ -10,6 +10,8 @@ from datetime import timedelta
 from typing import NamedTuple
 from uuid import UUID, uuid5
 
+from perdure.errors import InvalidRequest
+
 _NAMESPACE = UUID("6f1c4f0e-2d0b-5b6e-9a3c-0d9d5f3f7a11")
 
 SETTLED_FOR = timedelta(seconds=1)
@@ -86,6 +88,19 @@ class KeptVersion(NamedTuple):
     version: int
     index_name: str | None
     span_count: int
+
+
+def made_otherwise(
+    corpus: str, embedder: EmbedderId, chunking: str, asked: EmbedderId, asked_chunking: str
+) -> InvalidRequest:
+    """The refusal of an embedder or a chunking that is not what the corpus was made with."""
+    return InvalidRequest(
+        f"Corpus {corpus} was made with {embedder} and {chunking}; asked for are {asked} and {asked_chunking}. Ingest "
+        "into a new corpus, or with what this one has.",
+        corpus=corpus,
+        embedder=str(embedder),
+        chunking=chunking,
+    )
 
 
 def artifact_id(tenant: str, corpus: str, path: str) -> str:

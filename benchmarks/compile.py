@@ -180,7 +180,7 @@ async def _fill(store: PostgresCorpusStore, index: WeaviateIndex, embedder: Lots
     while not (stepped := await environment.run(activities.ingest_files, step)).done:
         step = step.model_copy(update={"after": stepped.after})
     target = Target(tenant=DEFAULT_TENANT, corpus=corpus, fresh=corpus)
-    await environment.run(IndexActivities(store, index).index_spans, target)
+    await environment.run(IndexActivities(store, index, embedder.id).index_spans, target)
     await environment.run(activities.publish_version, Publish(upload=upload, version=begun.version))
 
 

@@ -59,7 +59,7 @@ async def running_worker(settings: Settings, client: Client) -> AsyncIterator[Wo
             activities=[
                 *sessions.all(),
                 *CorpusActivities(corpora, embedder, texts_at_once=texts_at_once(settings)).all(),
-                *IndexActivities(corpora, index, retention=settings.corpus_retention).all(),
+                *IndexActivities(corpora, index, embedder.id, retention=settings.corpus_retention).all(),
                 *RecompileActivities(reader, compiler).all(),
                 PurgeActivities(client).purge_runs,
             ],

@@ -16,13 +16,13 @@ from temporalio.exceptions import ApplicationError
 from activities.chunking import DEFAULT_CHUNKING
 from activities.ingest import Begun
 from activities.ingest_batch import Action, CutFile, StagedFile
-from activities.spans import EmbedderId
+from activities.spans import EmbedderId, made_otherwise
 from activities.stores.corpus_outbox import LIVE, PostgresCorpusOutbox, note_indexed
 from activities.stores.corpus_rows import drop_strangers, held_spans, prune_artifacts, put_artifacts, replace_spans
 from activities.stores.corpus_tables import artifacts, corpora, corpus_versions, spans, uploads
 from activities.stores.corpus_tables import is_corpus as _is
 from activities.stores.tables import tenants
-from perdure.errors import InvalidRequest, UploadExpired
+from perdure.errors import UploadExpired
 from perdure.wire import FENCED
 
 _ABANDONED = timedelta(days=1)
@@ -88,13 +88,7 @@ class PostgresCorpusStore(PostgresCorpusOutbox):
             row = (await connection.execute(select(corpora).where(_is(corpora, tenant, corpus)))).one()
             used = EmbedderId(**row.embedder)
             if used != embedder or chunking not in (None, row.chunking):
-                raise InvalidRequest(
-                    f"Corpus {corpus} was made with {used} and {row.chunking}; asked for are {embedder} and "
-                    f"{chunking or row.chunking}. Ingest into a new corpus, or with what this one has.",
-                    corpus=corpus,
-                    embedder=str(used),
-                    chunking=row.chunking,
-                )
+                raise made_otherwise(corpus, used, row.chunking, embedder, chunking or row.chunking)
             await connection.execute(update(corpora).where(_is(corpora, tenant, corpus)).values(upload_id=upload_id))
             here = _is(uploads, tenant, corpus), uploads.c.upload_id == upload_id
             counted = select(func.count().filter(uploads.c.sequence >= 0), func.count()).where(*here)

@@ -92,7 +92,7 @@ async def corpora_with(
     store = PostgresCorpusStore(engine)
     index = WeaviateIndex(stack.addresses.weaviate, stack.addresses.weaviate_grpc_port, embedder.id)
     queue = task_queue or tenant
-    activities = [*CorpusActivities(store, embedder).all(), *IndexActivities(store, index).all()]
+    activities = [*CorpusActivities(store, embedder).all(), *IndexActivities(store, index, embedder.id).all()]
     async with Worker(client, task_queue=queue, workflows=[IngestCorpus], activities=activities):
         compiler = WorkingSetCompiler(store, index, embedder)
         yield Corpora(client, engine, store, index, embedder, compiler, tenant, queue)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from temporalio.client import Client
 
+from activities.ingest_folder import reindex
 from perdure.errors import InvalidRequest, Unavailable
 from tests.retrieval.conftest import DOCUMENTS, Corpora, corpora_with
 from tests.support.embeddings import DIMENSION, EmbeddingsServer, Reply, embeddings_server
@@ -75,6 +76,21 @@ async def test_a_worker_with_another_embedder_refuses_to_add_to_a_corpus(
         await remote.ingest(folder)
     assert caught.value.details["embedder"] == str(corpora.embedder.id)
     assert not (await corpora.compile(QUERY)).degraded
+
+
+async def test_a_worker_with_another_embedder_refuses_to_make_an_index_anew_and_the_old_one_serves(
+    remote: Corpora, corpora: Corpora, folder: Path
+) -> None:
+    await corpora.ingest(folder)
+    before = await corpora.store.state(corpora.tenant, "docs")
+    with pytest.raises(InvalidRequest, match=r"Corpus docs was made with .* Ingest into a new corpus") as caught:
+        await reindex(remote.client, corpus="docs", tenant=remote.tenant, task_queue=remote.task_queue)
+    assert caught.value.details["embedder"] == str(corpora.embedder.id)
+    assert await corpora.store.state(corpora.tenant, "docs") == before
+    found = await corpora.compile(QUERY, explain=True)
+    assert not found.degraded
+    assert found.explain is not None
+    assert found.explain["stages"]["semantic"]
 
 
 async def test_an_embedder_that_refuses_ends_the_ingest_with_a_sentence_and_readers_see_nothing_of_it(

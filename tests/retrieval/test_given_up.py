@@ -39,7 +39,8 @@ async def gives_up(corpora: Corpora, files: dict[str, str], *, indexed: bool = F
     assert not (await environment.run(activities.ingest_files, step)).done
     if indexed:
         target = Target(tenant=corpora.tenant, corpus="docs", fresh="unused")
-        await environment.run(IndexActivities(corpora.store, corpora.index).index_spans, target)
+        index = IndexActivities(corpora.store, corpora.index, corpora.embedder.id)
+        await environment.run(index.index_spans, target)
     return step
 
 

@@ -6,11 +6,14 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from temporalio.worker import Worker
 
+from activities.corpus_index import IndexActivities
 from activities.ingest_folder import ingest_folder, reindex
 from perdure.corpus import FailedFile, IngestReport
-from perdure.errors import CorpusNotFound, InvalidRequest
+from perdure.errors import CorpusNotFound, InvalidRequest, Unavailable
 from tests.retrieval.conftest import DOCUMENTS, Corpora, write
+from workflows.ingest import IngestCorpus
 
 
 async def test_files_are_created_then_skipped_then_updated(corpora: Corpora, folder: Path) -> None:
@@ -98,6 +101,19 @@ async def test_an_index_made_anew_gives_the_same_working_set(corpora: Corpora, f
 async def test_an_unknown_corpus_cannot_be_indexed(corpora: Corpora) -> None:
     with pytest.raises(CorpusNotFound):
         await reindex(corpora.client, corpus="nothing", tenant=corpora.tenant, task_queue=corpora.tenant)
+
+
+async def test_without_an_index_reindex_is_refused_and_the_next_ingest_need_not_wait(
+    corpora: Corpora, folder: Path
+) -> None:
+    await corpora.ingest(folder)
+    queue = f"{corpora.task_queue}-without"
+    activities = IndexActivities(corpora.store, None, corpora.embedder.id).all()
+    async with Worker(corpora.client, task_queue=queue, workflows=[IngestCorpus], activities=activities):
+        with pytest.raises(Unavailable, match="Set PERDURE_WEAVIATE_URL"):
+            async with asyncio.timeout(30):
+                await reindex(corpora.client, corpus="docs", tenant=corpora.tenant, task_queue=queue)
+    assert (await corpora.ingest(folder)).skipped == len(DOCUMENTS)
 
 
 async def test_without_pruning_what_vanished_from_the_folder_stays(corpora: Corpora, folder: Path) -> None:

@@ -137,7 +137,7 @@ async def test_versions_are_kept_for_their_time_and_then_cleared_away(corpora: C
 async def test_without_a_retention_only_the_version_before_is_kept(corpora: Corpora, folder: Path, unique: str) -> None:
     queue = f"{unique}-short"
     ingest = CorpusActivities(corpora.store, corpora.embedder).all()
-    index = IndexActivities(corpora.store, corpora.index, retention=timedelta(0)).all()
+    index = IndexActivities(corpora.store, corpora.index, corpora.embedder.id, retention=timedelta(0)).all()
     async with Worker(corpora.client, task_queue=queue, workflows=[IngestCorpus], activities=[*ingest, *index]):
         for number in range(1, 5):
             write(folder, {"fruit.txt": f"There are {number} apples in the basket.\n"})
@@ -225,7 +225,7 @@ async def test_nothing_is_promised_while_an_ingest_changes_the_index(
     await corpora.ingest(folder)
     assert await promised()
     slow, queue = Slow(corpora), f"{unique}-slow"
-    index = IndexActivities(corpora.store, slow).all()  # type: ignore[arg-type] # by __getattr__
+    index = IndexActivities(corpora.store, slow, corpora.embedder.id).all()  # type: ignore[arg-type] # by __getattr__
     activities = [*CorpusActivities(corpora.store, corpora.embedder).all(), *index]
     async with Worker(corpora.client, task_queue=queue, workflows=[IngestCorpus], activities=activities):
         write(folder, {"fruit.txt": "Only plums are left in the basket.\n"})
@@ -270,7 +270,7 @@ async def test_what_an_ingest_has_not_published_yet_takes_no_place(corpora: Corp
     step = Step(upload=upload, version=begun.version, chunking=begun.chunking, after=-1)
     while not (stepped := await environment.run(activities.ingest_files, step)).done:
         step = step.model_copy(update={"after": stepped.after})
-    index = IndexActivities(corpora.store, corpora.index)
+    index = IndexActivities(corpora.store, corpora.index, corpora.embedder.id)
     await environment.run(index.index_spans, Target(tenant=corpora.tenant, corpus="docs", fresh="unused"))
     found = await corpora.compile(QUESTION, config=CompilerConfig(semantic_k=3, lexical_k=1), explain=True)
     assert found.explain is not None
