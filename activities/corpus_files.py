@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from stat import S_ISREG
@@ -24,6 +24,7 @@ def read_folder(
 ) -> Iterator[tuple[str, str] | FailedFile]:
     """`(path, content)` of each file under `root`, paths relative with `/`, in order; or why a file is left out.
 
+    Last come the folders that cannot be listed: what is in them is not known.
     `exclude` holds shell patterns of relative paths, of files and of folders, that are passed over in silence.
     Links to folders are not followed, and links to files only inside `root`. `root` itself may be hidden, ignored by
     name, a link, or a single file.
@@ -33,7 +34,8 @@ def read_folder(
     """
     if not root.exists():
         raise FileNotFoundError(f"No such file or folder: {root}")
-    files = _walk(root, exclude) if root.is_dir() else [root]
+    unlisted: list[OSError] = []
+    files = _walk(root, exclude, unlisted.append) if root.is_dir() else [root]
     base = root if root.is_dir() else root.parent
     inside = _target(root)
     for file in files:
@@ -43,20 +45,27 @@ def read_folder(
                 raise ValueError("a link that leads outside the folder")
             yield path, _read(file, path, max_file_bytes)
         except (OSError, ValueError) as error:
-            shown = path.encode(errors="backslashreplace").decode()
-            yield FailedFile(path=shown, reason=str(error) if isinstance(error, ValueError) else error.strerror or "?")
+            reason = str(error) if isinstance(error, ValueError) else error.strerror or "?"
+            yield FailedFile(path=_shown(path), reason=reason)
+    for refused in unlisted:
+        path = Path(refused.filename).relative_to(base).as_posix()
+        yield FailedFile(path=_shown(path), reason=f"a folder that cannot be listed: {refused.strerror}")
+
+
+def _shown(path: str) -> str:
+    return path.encode(errors="backslashreplace").decode()
 
 
 def _target(path: Path) -> Path:
     return Path(os.path.realpath(path))  # `Path.resolve` raises at a link to itself, which is told later
 
 
-def _walk(root: Path, exclude: Sequence[str]) -> Iterator[Path]:
+def _walk(root: Path, exclude: Sequence[str], on_error: Callable[[OSError], None]) -> Iterator[Path]:
     def wanted(folder: str, name: str) -> bool:
         path = Path(folder, name).relative_to(root).as_posix()
         return not name.startswith(".") and not any(fnmatch(path, pattern) for pattern in exclude)
 
-    for folder, folders, files in os.walk(root):
+    for folder, folders, files in os.walk(root, onerror=on_error):
         folders[:] = sorted(name for name in folders if name not in IGNORED_FOLDERS and wanted(folder, name))
         for name in sorted(files):
             if wanted(folder, name) and not any(fnmatch(name, pattern) for pattern in IGNORED_FILES):

@@ -55,7 +55,8 @@ async def ingest_folder(
     """Ingest `folder` into `corpus`, and answer once readers see the new version.
 
     With `prune`, the folder is all that the corpus holds from then on: documents whose files are gone, or are passed
-    over now, are not in the new version. Files that cannot be read leave theirs as they are.
+    over now, are not in the new version. Files that cannot be read leave theirs as they are, and folders that cannot be
+    listed all that is below them.
 
     Cancelling it leaves the workflow running. Another ingest of the same corpus is waited for first, and watched. The
     report's phase is `index_behind` when the span index could not be reached: the workflow goes on until it can.

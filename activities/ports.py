@@ -176,7 +176,7 @@ class CorpusStore(CorpusVersions, Protocol):
         ...
 
     async def stage_left_out(self, tenant: str, corpus: str, upload_id: str, first: int, paths: Sequence[str]) -> None:
-        """Note files that are there but cannot be ingested, so that pruning does not take them for gone."""
+        """Note files and folders that are there but cannot be read, so that pruning does not take them for gone."""
         ...
 
     async def begin(
@@ -222,8 +222,8 @@ class CorpusStore(CorpusVersions, Protocol):
     ) -> tuple[int, int]:
         """Let readers see `version` if it changed anything, and drop the upload.
 
-        With `prune`, artifacts whose paths the upload does not name are not in the version. Answers the version that
-        readers see now, and how many artifacts it was pruned of.
+        With `prune`, artifacts whose paths the upload does not name are not in the version, unless they are below one
+        that it left out. Answers the version that readers see now, and how many artifacts it was pruned of.
         """
         ...
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 from sqlalchemy import (
@@ -159,14 +160,20 @@ def _changed(tenant: str, corpus: str, upload_id: str) -> Select[*tuple[Any, ...
 
 
 async def prune_artifacts(connection: AsyncConnection, tenant: str, corpus: str, version: int, upload_id: str) -> int:
-    """Remove, as of `version`, the artifacts whose paths the upload does not name; how many."""
-    named = exists().where(
-        _is(uploads, tenant, corpus), uploads.c.upload_id == upload_id, uploads.c.path == artifacts.c.path
-    )
-    gone = await connection.execute(delete(artifacts).where(_is(artifacts, tenant, corpus), ~named))
-    if gone.rowcount:
+    """Remove, as of `version`, the artifacts that the upload does not name and that are below nothing it left out; how
+    many.
+    """
+    here, of_upload = _is(artifacts, tenant, corpus), (_is(uploads, tenant, corpus), uploads.c.upload_id == upload_id)
+    named = exists().where(*of_upload, uploads.c.path == artifacts.c.path)
+    unnamed = await connection.scalars(select(artifacts.c.path).where(here, ~named))
+    left_out = set(await connection.scalars(select(uploads.c.path).where(*of_upload, uploads.c.sequence < 0)))
+    # A folder that could not be listed holds what it held, for all that is known. Not in SQL, which would compare each
+    # artifact with each path that was left out.
+    gone = [path for path in unnamed if left_out.isdisjoint(map(str, PurePosixPath(path).parents))]
+    if gone:
+        await connection.execute(delete(artifacts).where(here, among(artifacts.c.path, gone)))
         stays = exists().where(_is(artifacts, tenant, corpus), artifacts.c.path == spans.c.path)
         await connection.execute(
             update(spans).where(_is(spans, tenant, corpus), LIVE, ~stays).values(removed_in=version)
         )
-    return gone.rowcount
+    return len(gone)

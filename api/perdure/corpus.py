@@ -24,7 +24,7 @@ Phase: TypeAlias = Literal["reading", "embedding", "indexing", "index_behind", "
 
 
 class FailedFile(Result):
-    """A file that is not in the corpus, and why."""
+    """A file that was not ingested, or a folder that could not be listed, and why."""
 
     path: str
     reason: str
@@ -62,7 +62,8 @@ class IngestReport(Result):
 class Ingest(Request):
     """Input of the workflow `IngestCorpus`: files staged under `upload_id`, or none, to rebuild the corpus's index.
 
-    With `prune`, documents that were not staged, or noted as left out, are not in the new version.
+    With `prune`, documents that were not staged, or noted as left out, alone or with their folder, are not in the new
+    version.
     `chunking` is how documents are cut: by default as the corpus's are already, and `structure-v2` for a new corpus.
     `after` and `report` carry an ingest into its next run; a caller leaves them out.
     """

@@ -13,6 +13,7 @@ from activities.ingest_folder import ingest_folder, reindex
 from perdure.corpus import FailedFile, IngestReport
 from perdure.errors import CorpusNotFound, InvalidRequest, Unavailable
 from tests.retrieval.conftest import DOCUMENTS, Corpora, write
+from tests.support.unlisted import unlist
 from workflows.ingest import IngestCorpus
 
 
@@ -159,6 +160,28 @@ async def test_a_file_that_cannot_be_read_any_more_is_not_taken_for_gone(corpora
     report = await corpora.ingest(folder, prune=True)
     assert (report.version, report.removed, report.failed) == (1, 0, 1)
     assert "apples" in (await corpora.compile("apples in the basket")).text
+
+
+async def test_what_is_below_a_folder_that_cannot_be_listed_is_not_taken_for_gone(
+    corpora: Corpora, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def held() -> set[str]:
+        return {artifact.path for artifact in await corpora.store.list_artifacts(corpora.tenant, "docs")}
+
+    await corpora.ingest(write(folder, {"src/deep/a.md": "Quinces ripen.\n", "src.md": "A\n", "srcs/b.md": "B\n"}))
+    before = await held()
+    (folder / "src.md").unlink()
+    (folder / "srcs/b.md").unlink()
+    unlist(monkeypatch, folder / "src")
+    report = await corpora.ingest(folder, prune=True)
+    assert (report.version, report.removed, report.failed) == (2, 2, 1)
+    assert [failure.path for failure in report.failures] == ["src"]
+    assert await held() == before - {"src.md", "srcs/b.md"}
+    assert "Quinces" in (await corpora.compile("do quinces ripen?")).text
+
+    monkeypatch.undo()
+    (folder / "src/deep/a.md").unlink()
+    assert (await corpora.ingest(folder, prune=True)).removed == 1
 
 
 async def test_a_publication_that_is_repeated_prunes_nothing_more(corpora: Corpora, folder: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from activities.corpus_files import read_folder
 from perdure.corpus import FailedFile
+from tests.support.unlisted import unlist
 
 
 def test_text_is_read_and_the_rest_is_reported(tmp_path: Path) -> None:
@@ -72,6 +73,18 @@ def test_excluded_paths_are_passed_over(tmp_path: Path) -> None:
         (tmp_path / name).write_text("text\n")
     found = [entry[0] for entry in read_folder(tmp_path, exclude=["bridge", "docs/old/*"])]  # type: ignore[index]  # no file fails
     assert found == ["keep.md", "docs/b.md"]
+
+
+def test_a_folder_that_cannot_be_listed_is_reported_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a/a.md", "a/locked/b.md", "z.md", "skipped/c.md"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("text\n")
+    unlist(monkeypatch, tmp_path / "a/locked", tmp_path / "skipped")
+    assert list(read_folder(tmp_path, exclude=["skipped"])) == [
+        ("z.md", "text\n"),
+        ("a/a.md", "text\n"),
+        FailedFile(path="a/locked", reason="a folder that cannot be listed: Permission denied"),
+    ]
 
 
 def test_fifty_thousand_files_are_read_in_order_one_at_a_time(tmp_path: Path) -> None:
