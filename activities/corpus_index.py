@@ -11,7 +11,7 @@ from temporalio import activity
 
 from activities.ingest import INDEX, REBUILD, TIDY, Rebuilt, Target
 from activities.ports import CorpusStore, SpanIndex
-from activities.spans import SETTLED_FOR, EmbedderId, made_otherwise
+from activities.spans import SETTLED_FOR, EmbedderId, IndexUnavailable, made_otherwise
 from perdure.errors import Unavailable
 from perdure.wire import refusing
 
@@ -40,10 +40,17 @@ class IndexActivities:
 
     @activity.defn(name=INDEX)
     async def index_spans(self, target: Target) -> bool:
-        """Bring the index up to what is stored; whether there is an index at all."""
+        """Bring the index up to what is stored; whether there is an index at all.
+
+        Raises:
+            IndexUnavailable: this worker has another embedder, and would put the vectors where its own belong.
+        """
         if self._index is None:
             return False
         tenant, corpus = target.tenant, target.corpus
+        state = await self._store.state(tenant, corpus)
+        if state is not None and state.embedder != self._embedder:
+            raise IndexUnavailable(f"The corpus was embedded with {state.embedder}; this worker has {self._embedder}.")
         index = await self._store.index_name(tenant, corpus, target.fresh)
         await self._index.prepare(index)
         while spans := await self._store.unindexed(tenant, corpus, _AT_ONCE):

@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 from temporalio.client import Client
+from temporalio.testing import ActivityEnvironment
 
+from activities.corpus_index import IndexActivities
+from activities.ingest import Target
 from activities.ingest_folder import reindex
+from activities.spans import IndexUnavailable
 from perdure.errors import InvalidRequest, Unavailable
 from tests.retrieval.conftest import DOCUMENTS, Corpora, corpora_with
 from tests.support.embeddings import DIMENSION, EmbeddingsServer, Reply, embeddings_server
@@ -91,6 +95,16 @@ async def test_a_worker_with_another_embedder_refuses_to_make_an_index_anew_and_
     assert not found.degraded
     assert found.explain is not None
     assert found.explain["stages"]["semantic"]
+
+
+async def test_a_worker_with_another_embedder_leaves_what_waits_for_the_index_to_others(
+    remote: Corpora, corpora: Corpora, folder: Path
+) -> None:
+    await corpora.ingest(folder)
+    there = IndexActivities(remote.store, remote.index, remote.embedder.id)
+    with pytest.raises(IndexUnavailable, match=f"this worker has {remote.embedder.id}"):
+        await ActivityEnvironment().run(there.index_spans, Target(tenant=remote.tenant, corpus="docs", fresh="none"))
+    assert not (await corpora.compile(QUERY)).degraded
 
 
 async def test_an_embedder_that_refuses_ends_the_ingest_with_a_sentence_and_readers_see_nothing_of_it(
