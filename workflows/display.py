@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 from temporalio.common import SearchAttributeUpdate
 
 from perdure.attributes import LAST_ACTIVITY, MESSAGE_COUNT, STATUS, TENANT, USER
-from perdure.message import Message, text_of
+from perdure.message import text_of
 from perdure.session import Session
 from workflows.core.state import SessionState
 
@@ -42,16 +41,11 @@ def details(state: SessionState) -> str:
             f"`{newest.context_hash[:12]}`{warning}"
         )
     lines.append("")
-    return "\n".join((*lines, *(_item(item.message) for item in state.window[-_SHOWN_MESSAGES:])))
-
-
-@lru_cache(maxsize=64)
-def _item(message: bytes) -> str:
-    """The list's item of a message, which is shown again after each of the next few."""
-    parsed = Message.model_validate_json(message)
-    text = _line(text_of(parsed.content))
-    shown = text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
-    return f"- **{parsed.role}** #{parsed.sequence_number}: {shown}"
+    for message in [item.parsed for item in state.window[-_SHOWN_MESSAGES:]]:
+        text = _line(text_of(message.content))
+        shown = text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
+        lines.append(f"- **{message.role}** #{message.sequence_number}: {shown}")
+    return "\n".join(lines)
 
 
 def _line(text: str) -> str:

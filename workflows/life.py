@@ -44,7 +44,6 @@ class Life:
         self._refused: PerdureError | None = None
         self._active_at = workflow.now()
         self._lingered = False
-        self._shown: tuple[str | None, ...] = ()
         try:
             self._input = parse(SessionInput, json_of(raw))
         except PerdureError as error:
@@ -219,9 +218,6 @@ class Life:
         state = self._state
         workflow.set_current_details(details(state))
         session = state.session
-        if self._shown == (shown := (session.status, session.title, session.user_id)):
-            return
-        self._shown = shown
         indexed = workflow.info().typed_search_attributes
         if indexed.get(STATUS) != session.status or (
             indexed.get(USER) != session.user_id and workflow.patched("another-user-is-shown")

@@ -236,7 +236,9 @@ class Turn(Result):
 
 
 class Replay(Result):
-    """Turns in order. `complete`: nothing lies beyond them where was asked for, and of a query not even a text."""
+    """Turns in order. `complete`: no more follow in the direction that was asked for. The query `replay` answers true
+    only if it has the text of every working set, too.
+    """
 
     session: Session
     turns: list[Turn]
