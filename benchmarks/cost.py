@@ -22,7 +22,8 @@ async def turn_cost(rig: Rig, corpus: Corpus, *, rounds: int, warm_up: int) -> l
     questions = itertools.cycle(corpus.questions)
     turns, terse = await rig.talk(corpus=corpus.name), await rig.talk(corpus=corpus.name)
     appends = await rig.talk()
-    await turns.turn(next(questions))
+    for question in corpus.questions:  # as a worker has been asked that has been up for a while: it has the spans
+        await turns.turn(question)
     async with AsyncExitStack() as resources:
         connection = await resources.enter_async_context(
             await psycopg.AsyncConnection.connect(rig.dsn, autocommit=True, prepare_threshold=2)

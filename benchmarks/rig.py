@@ -23,6 +23,7 @@ from workers.stack.worker_process import WorkerProcess
 
 Handle = WorkflowHandle[Any, Any]
 _TASK_TIMEOUT = timedelta(seconds=2)
+_TITLE = "Benchmark"
 
 
 @dataclass
@@ -88,14 +89,15 @@ class Rig:
         return lambda: handle.execute_update(update, {"content": ANSWER})
 
     async def talk(self, *, corpus: str | None = None, queue: str = TASK_QUEUE) -> Talk:
-        """A new session."""
+        """A new session, started as `perdure.Client` starts one."""
         session_id = f"bench-{uuid.uuid4().hex[:12]}"
         handle: Handle = await self.client.start_workflow(
             SESSION_WORKFLOW,
-            {"session_id": session_id, "title": "Benchmark", "config": {"corpus": corpus}},
+            {"session_id": session_id, "title": _TITLE, "config": {"corpus": corpus}},
             id=workflow_id(DEFAULT_TENANT, session_id),
             task_queue=queue,
             task_timeout=_TASK_TIMEOUT,
+            memo={"title": _TITLE},
         )
         return Talk(self.client.get_workflow_handle(handle.id))  # without a run: it follows continue-as-new
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self, TypeAlias
 
 import platformdirs
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from temporalio.client import Client
@@ -31,6 +31,18 @@ _PREFIX = "PERDURE_"
 _DATABASE_URL = "postgresql+psycopg://user:password@host:port/database"
 _DRIVERS = ("postgresql", "postgresql+psycopg")
 _COMPRESSION = {"none": GrpcCompression.NONE, "gzip": GrpcCompression.GZIP}
+
+
+def _number(value: object) -> object:
+    """A number, where the environment has one."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+Duration: TypeAlias = Annotated[timedelta, BeforeValidator(_number)]
+"""Seconds, or ISO 8601."""
 
 
 class Settings(BaseSettings):
@@ -78,7 +90,7 @@ class Settings(BaseSettings):
         description="Tokens (cl100k_base) of the largest span, which the model must read. Another: new corpora.",
     )
     embedder_batch: int = Field(64, ge=1, description="Texts of one request.")
-    embedder_timeout: timedelta = Field(
+    embedder_timeout: Duration = Field(
         timedelta(seconds=20),
         gt=timedelta(0),
         le=timedelta(seconds=25),
@@ -97,22 +109,20 @@ class Settings(BaseSettings):
     temporal_ui_port: int | None = Field(None, description="Of the local stack. None: 8233 if free, else any. 0: any.")
     postgres_port: int | None = Field(None, description="Of the local stack. None: 5432 if free, else any. 0: any.")
     weaviate_port: int | None = Field(None, description="Of the local stack. None: 8080 if free, else any. 0: any.")
-    start_timeout: timedelta = Field(
-        timedelta(seconds=90), description="For each part of the local stack to be usable."
-    )
+    start_timeout: Duration = Field(timedelta(seconds=90), description="For each part of the local stack to be usable.")
 
     max_cached_workflows: int = Field(1000, ge=0, description="Sessions a worker keeps in memory.")
     max_concurrent_local_activities: int = Field(
         100, ge=1, description="Commits and compilations a worker runs at once."
     )
-    sticky_timeout: timedelta = Field(
+    sticky_timeout: Duration = Field(
         timedelta(seconds=1), description="How long a session waits for its old worker before any worker may take it."
     )
-    graceful_shutdown_timeout: timedelta = Field(
+    graceful_shutdown_timeout: Duration = Field(
         timedelta(seconds=10), description="What a worker's running activities get on SIGTERM."
     )
 
-    corpus_retention: timedelta = Field(
+    corpus_retention: Duration = Field(
         timedelta(days=7),
         ge=timedelta(0),
         description="How long a version of a corpus can be read (`as_of`) after the next one is published. The one "

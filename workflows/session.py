@@ -85,7 +85,8 @@ class SessionWorkflow(Admission):
     async def _commit(self, command: Command | RecordError, *, answered: bool = True) -> Outcome:
         await self._opened()
         assert self._committer is not None
-        self._active_at = max(self._active_at, command.at)
+        if not isinstance(command, RecordError) or not workflow.patched("refused-signals-move-no-deadline"):
+            self._active_at = max(self._active_at, command.at)
         outcome = await self._committer.execute(command, answered=answered)
         self._show()
         return outcome

@@ -138,6 +138,7 @@ class TemporalTransport:
             return await self._handle(update.workflow_id).execute_update(
                 update.name, update.body, id=update.update_id, rpc_timeout=timeout
             )
+        title = update.start.get("title")
         start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
             SESSION_WORKFLOW,
             update.start,
@@ -146,6 +147,7 @@ class TemporalTransport:
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             task_timeout=TASK_TIMEOUT,
+            memo={"title": title} if title else None,  # else the run itself adds it, by one event more
         )
         try:
             return await self._client.execute_update_with_start_workflow(

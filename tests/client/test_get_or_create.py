@@ -12,6 +12,7 @@ from perdure import Client, SessionHandle, SessionNotFound
 from perdure.contract import PURGE_WORKFLOW
 from tests.client.conftest import Service
 from tests.support.eventually import eventually
+from tests.support.runs import troubles
 
 SHORT_RUNS = {"run_budget": {"events": 20}}
 
@@ -43,6 +44,13 @@ async def test_a_session_that_was_asked_for_too_early_can_be_started_at_once(cli
         await _asked_for(client, f"{unique}-{number}")
         session = await client.start_session(f"{unique}-{number}", title="Made")
         assert (await session.get()).title == "Made"
+
+
+async def test_a_title_is_shown_without_an_event_of_its_own(client: Client, service: Service, unique: str) -> None:
+    session = await client.start_session(unique, title="Made")
+    handle = service.temporal.get_workflow_handle(session.workflow_id)
+    assert await (await handle.describe()).memo_value("title") == "Made"
+    assert not (await troubles(service.temporal, session.workflow_id))["EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED"]
 
 
 async def test_only_the_run_that_found_no_session_is_purged(client: Client, service: Service, unique: str) -> None:

@@ -49,6 +49,16 @@ async def test_a_signal_without_an_argument_is_recorded_as_an_error(caller: Call
     assert await caller.event_types() == ["session_created", "error_recorded"]
 
 
+async def test_signals_that_cannot_be_taken_do_not_keep_a_session_awake(caller: Caller) -> None:
+    await caller.update("update_session", {"config": {"idle_timeout": 1}})
+
+    async def suspended_all_the_same() -> bool:
+        await caller.handle.signal("user_message", {"text": "Hello"})
+        return (await caller.session()).status == "suspended"
+
+    await eventually(suspended_all_the_same, within=15)
+
+
 async def test_signals_add_messages_in_order_and_once_per_key(caller: Caller) -> None:
     for number in range(10):
         body = {"content": f"message {number}", "message_id": f"m{number}"}

@@ -47,6 +47,14 @@ def test_an_empty_variable_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> Non
         Settings.load().require_database_url()
 
 
+@pytest.mark.parametrize(("value", "seconds"), [("2", 2), ("0.5", 0.5), ("PT3S", 3), ("00:00:04", 4)])
+def test_a_duration_is_a_number_of_seconds_or_iso_8601(
+    monkeypatch: pytest.MonkeyPatch, value: str, seconds: float
+) -> None:
+    monkeypatch.setenv("PERDURE_STICKY_TIMEOUT", value)
+    assert Settings.read().sticky_timeout == timedelta(seconds=seconds)
+
+
 def test_what_the_environment_leaves_out_comes_from_the_stack_that_runs(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
