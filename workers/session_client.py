@@ -12,19 +12,30 @@ from activities.stores.engine import Engine
 from activities.stores.session_reader import PostgresReader
 from perdure import Client
 from perdure.errors import CorpusNotFound
+from workers import telemetry
 from workers.database_errors import explained
 from workers.settings import Settings, connect_temporal
 
 
 @asynccontextmanager
 async def open_client(settings: Settings | None = None) -> AsyncIterator[Client]:
-    """A client, with a reader if a database is set.
+    """A client, with a reader if a database is set; traced if `OTEL_*` asks for it.
 
     Raises:
         Unavailable: Temporal or PostgreSQL does not answer.
         PerdureError: PostgreSQL refused a statement.
     """
     settings = settings or Settings.load()
+    telemetry.start("perdure")
+    try:
+        async with _open(settings) as client:
+            yield client
+    finally:
+        telemetry.stop()
+
+
+@asynccontextmanager
+async def _open(settings: Settings) -> AsyncIterator[Client]:
     temporal = await connect_temporal(settings)
     if settings.database_url is None:
         yield Client(temporal, tenant=settings.tenant, task_queue=settings.task_queue)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from opentelemetry.context import Context
-from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+from opentelemetry.sdk.trace import Span, SpanProcessor
 from opentelemetry.trace import get_current_span
 
 WORKFLOW_ID = "temporalWorkflowID"
@@ -19,15 +19,14 @@ class SessionSpans(SpanProcessor):
         """Take the id from the workflow's, else from the parent span."""
         session_id = _session_of(span)
         if session_id is None:
-            parent = get_current_span(parent_context)
-            session_id = _session_of(parent) if isinstance(parent, ReadableSpan) else None
+            session_id = _session_of(get_current_span(parent_context))
         if session_id is not None:
             span.set_attribute(CONVERSATION_ID, session_id)
             span.set_attribute(SESSION_ID, session_id)
 
 
-def _session_of(span: ReadableSpan) -> str | None:
-    attributes = span.attributes or {}
+def _session_of(span: object) -> str | None:
+    attributes = getattr(span, "attributes", None) or {}  # Temporal's provider wraps the spans of the SDK
     if known := attributes.get(SESSION_ID):
         return str(known)
     kind, _, rest = str(attributes.get(WORKFLOW_ID, "")).partition(":")

@@ -31,7 +31,7 @@ def enabled(signal: Literal["TRACES", "METRICS"]) -> bool:
 
 
 def start(service_name: str) -> None:
-    """Begin tracing (Temporal calls, Postgres statements, spans of our own) and metrics, each if `enabled()`.
+    """Begin tracing (Temporal calls, Postgres statements, Weaviate queries) and metrics, each if `enabled()`.
 
     `service_name` is used unless `OTEL_SERVICE_NAME` is set. Call it once, before any client is connected.
 
@@ -47,6 +47,7 @@ def start(service_name: str) -> None:
 def _start_traces(resource: Resource) -> None:
     global _provider
     from opentelemetry import trace
+    from opentelemetry.instrumentation.grpc import GrpcAioInstrumentorClient
     from opentelemetry.instrumentation.psycopg import PsycopgInstrumentor
     from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter
     from temporalio.contrib.opentelemetry import create_tracer_provider
@@ -66,6 +67,7 @@ def _start_traces(resource: Resource) -> None:
     _provider.add_span_processor(BatchSpanProcessor(exporter))
     trace.set_tracer_provider(_provider)
     PsycopgInstrumentor().instrument()
+    GrpcAioInstrumentorClient().instrument()  # Weaviate's queries; Temporal's calls have spans of its own
 
 
 def _start_metrics(resource: Resource) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Self
 
 from temporalio.client import Client as TemporalClient
+from temporalio.client import Plugin
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import GrpcCompression, RetryConfig
 
@@ -66,6 +68,7 @@ class Client:
         reader: Reader | None = None,
         rpc_timeout: timedelta = timedelta(seconds=5),
         timeout: timedelta = timedelta(seconds=30),
+        plugins: Sequence[Plugin] = (),
     ) -> Self:
         """Connect to Temporal, as the profile and the `TEMPORAL_*` variables of the `temporal` CLI say.
 
@@ -75,6 +78,8 @@ class Client:
             address: `host:port`, in place of theirs.
             namespace: in place of theirs.
             tenant, task_queue, reader, rpc_timeout, timeout: as for the class.
+            plugins: of the Temporal client. With `temporalio.contrib.opentelemetry.OpenTelemetryPlugin` a turn is one
+                trace, from this call to PostgreSQL and Weaviate, if the workers trace too.
 
         Raises:
             InvalidRequest: the profile or the address is none; the message says why.
@@ -89,6 +94,7 @@ class Client:
                 data_converter=pydantic_data_converter,
                 # We retry by ourselves. The SDK would hide an error for up to ten seconds.
                 retry_config=RetryConfig(max_retries=1),
+                plugins=plugins,
                 grpc_compression=GrpcCompression.NONE,  # of an answer with a working set it takes the server 2 ms
             )
         except ValueError as error:

@@ -9,7 +9,7 @@ import re
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,8 @@ import psutil
 import psycopg
 import pytest
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 
-from perdure.contract import SESSION_WORKFLOW, TASK_QUEUE, AddUserMessage, Handlers, StartSession
-from perdure.ids import workflow_id
+from perdure.contract import TASK_QUEUE
 from tests.support.eventually import eventually
 from tests.support.stack import data_dir, stack_environment
 from workers.health import pollers
@@ -193,25 +191,40 @@ async def test_two_workers_run_with_the_stack_and_end_with_it() -> None:
             assert re.search(r"Worker [12] ended by SIGKILL", (folder / "stderr").read_text())
 
 
-async def test_a_turn_is_one_trace_from_the_update_to_postgres() -> None:
+async def test_a_turn_is_one_trace_from_the_client_to_postgres_and_weaviate_and_each_span_names_the_session() -> None:
+    traced = {"OTEL_TRACES_EXPORTER": "console"}
+
+    async def told(folder: Path, *arguments: str) -> str:
+        done = await perdure(folder, *arguments, errors=folder / "told", variables=traced)
+        assert await asyncio.wait_for(done.wait(), WITHIN) == 0
+        return (folder / "told").read_text()
+
     with data_dir() as folder:
-        async with dev(folder, workers=1, variables=NO_WEAVIATE | {"OTEL_TRACES_EXPORTER": "console"}) as running:
-            client = await Client.connect(running.addresses["temporal"], data_converter=pydantic_data_converter)
-            session = await client.start_workflow(
-                SESSION_WORKFLOW, StartSession(session_id="s"), id=workflow_id("default", "s"), task_queue=TASK_QUEUE
-            )
-            await session.execute_update(Handlers.ADD_USER_MESSAGE, AddUserMessage(content="hello"))
+        (folder / "docs").mkdir()
+        (folder / "docs" / "fruit.txt").write_text("There are 100 apples.")
+        async with dev(folder, workers=1, variables=traced) as running:
+            await told(folder, "corpus", "ingest", str(folder / "docs"), "--name", "docs")
+            await told(folder, "session", "start", "s", "--corpus", "docs")
+            asked = _spans(await told(folder, "session", "send", "s", "How many apples?"))
             running.process.send_signal(signal.SIGTERM)
             await running.ended()
-        traces: dict[str, set[str]] = {}
-        for span in _spans((folder / "logs" / "worker-1.log").read_text()):
-            traces.setdefault(span["context"]["trace_id"], set()).add(span["attributes"].get("db.system", span["name"]))
-    (turn,) = (names for names in traces.values() if "HandleUpdate:add_user_message" in names)
-    assert {"RunActivity:record_user_message", "postgresql"} <= turn
+        worked = _spans((folder / "logs" / "worker-1.log").read_text())
+    (trace_id,) = {
+        span["context"]["trace_id"] for span in asked if span["name"] == "StartWorkflowUpdate:add_user_message"
+    }
+    turn = [span for span in (*asked, *worked) if span["context"]["trace_id"] == trace_id]
+    assert {span["attributes"].get("session.id") for span in turn} == {"s"}
+    assert {span["attributes"].get("gen_ai.conversation.id") for span in turn} == {"s"}
+    assert "RunActivity:record_user_message" in {span["name"] for span in turn}
+    assert {"postgresql", "weaviate.v1.Weaviate"} <= {
+        span["attributes"].get("db.system") or span["attributes"].get("rpc.service") for span in turn
+    }
 
 
-def _spans(log: str) -> Iterator[dict[str, Any]]:
-    decoder, start = json.JSONDecoder(), 0
+def _spans(log: str) -> list[dict[str, Any]]:
+    """The spans that were printed among other lines."""
+    decoder, start, found = json.JSONDecoder(), 0, []
     while (start := log.find("{\n", start)) >= 0:
         span, start = decoder.raw_decode(log, start)
-        yield span
+        found.append(span)
+    return found

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from temporalio.contrib.opentelemetry import create_tracer_provider
 
 from workers.session_spans import CONVERSATION_ID, SESSION_ID, WORKFLOW_ID, SessionSpans
 
@@ -12,7 +12,7 @@ from workers.session_spans import CONVERSATION_ID, SESSION_ID, WORKFLOW_ID, Sess
 def spans_of(workflow_id: str) -> list[dict[str, object]]:
     """The attributes of a Temporal span, of a span in it, and of one in that."""
     exporter = InMemorySpanExporter()
-    provider = TracerProvider()
+    provider = create_tracer_provider()
     provider.add_span_processor(SessionSpans())
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     tracer = provider.get_tracer("test")
