@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from sqlalchemy.exc import DBAPIError
-
 from activities.stores.corpus_reader import PostgresCorpusReader
 from activities.stores.engine import Engine
 from activities.stores.session_reader import PostgresReader
@@ -40,11 +38,9 @@ async def _open(settings: Settings) -> AsyncIterator[Client]:
     if settings.database_url is None:
         yield Client(temporal, tenant=settings.tenant, task_queue=settings.task_queue)
         return
-    engine = Engine(settings.database_url, pool_size=2)
+    engine = Engine(settings.database_url, pool_size=2, explain=explained)
     try:
         yield Client(temporal, tenant=settings.tenant, task_queue=settings.task_queue, reader=PostgresReader(engine))
-    except DBAPIError as error:
-        raise explained(error) from error
     finally:
         await engine.dispose()
 
@@ -54,13 +50,11 @@ async def has_corpus(name: str) -> bool:
     settings = Settings.load()
     if settings.database_url is None:
         return True
-    engine = Engine(settings.database_url, pool_size=1)
+    engine = Engine(settings.database_url, pool_size=1, explain=explained)
     try:
         await PostgresCorpusReader(engine).get_corpus(settings.tenant, name)
     except CorpusNotFound:
         return False
-    except DBAPIError as error:
-        raise explained(error) from error
     finally:
         await engine.dispose()
     return True

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 
 from pydantic_core import from_json, to_json
+from sqlalchemy import ExceptionContext, event
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 
 class Engine:
     """A pool of connections to `postgresql+psycopg://…`. Models and times may be given as JSON values.
 
-    `begin` is a transaction. Under `connect` each statement is one by itself, and takes one round trip.
+    `begin` is a transaction. Under `connect` each statement is one by itself, and takes one round trip. `explain` makes
+    the error to raise of one of the driver; without it, that is SQLAlchemy's own.
     """
 
-    def __init__(self, database_url: str, *, pool_size: int = 16) -> None:
+    def __init__(
+        self, database_url: str, *, pool_size: int = 16, explain: Callable[[DBAPIError], Exception] | None = None
+    ) -> None:
         self._statements = create_async_engine(
             database_url,
             isolation_level="AUTOCOMMIT",  # of the pool, since to switch it costs as much as half a statement
@@ -25,6 +32,8 @@ class Engine:
             json_deserializer=from_json,
             connect_args={"connect_timeout": 5, "prepare_threshold": 2},
         )
+        if explain is not None:
+            event.listen(self._statements.sync_engine, "handle_error", partial(_explained, explain))
         self._transactions: AsyncEngine = self._statements.execution_options(isolation_level="READ COMMITTED")
 
     def connect(self) -> AsyncConnection:
@@ -38,3 +47,8 @@ class Engine:
     async def dispose(self) -> None:
         """Close all connections."""
         await self._statements.dispose()
+
+
+def _explained(explain: Callable[[DBAPIError], Exception], context: ExceptionContext) -> None:
+    if isinstance(error := context.sqlalchemy_exception, DBAPIError):
+        raise explain(error) from error

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic_core import to_json
 
@@ -22,6 +22,8 @@ FIRST_PAUSE = timedelta(milliseconds=50)
 LONGEST_PAUSE = timedelta(seconds=2)
 LONG_POLL = timedelta(seconds=20)
 """Of one attempt to get a workflow's result."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +163,21 @@ class Calls:
             except TryAgain as error:
                 if not await clock.pause():
                     raise _no_answer(run.workflow_id, clock.total, error) from error
+
+    async def read(self, answer: Awaitable[T]) -> T:
+        """What a reader answers.
+
+        Raises:
+            Unavailable: no answer within the timeout.
+        """
+        try:
+            async with asyncio.timeout(self.timeout.total_seconds()):
+                return await answer
+        except TimeoutError as error:
+            raise Unavailable(
+                f"The reader gave no answer within {self.timeout.total_seconds():g} s. Check that PostgreSQL answers, "
+                "and try again."
+            ) from error
 
     def _gave_up(self, command: Command, sent: bool, reason: Exception) -> Exception:
         if not sent or command.key is None:

@@ -174,10 +174,10 @@ class Client:
 
         Raises:
             InvalidRequest: the cursor is not one of this client's, or visibility knows no such filter.
-            Unavailable: Temporal does not answer.
+            Unavailable: Temporal, or the reader, does not answer.
         """
         where = where or SessionFilter()
         if self._reader is None:
             return await list_by_visibility(self.temporal, self.tenant, where, self._calls.rpc_timeout)
-        page = await self._reader.list_sessions(self.tenant, where)
+        page = await self._calls.read(self._reader.list_sessions(self.tenant, where))
         return SessionList(sessions=[SessionSummary.of(session) for session in page.sessions], cursor=page.cursor)

@@ -134,7 +134,7 @@ class SessionHandle:
         except (NotOpen, Unavailable):
             if self._reader is None:
                 raise
-            return await self._reader.get_session(self.tenant, self.session_id)
+            return await self._calls.read(self._reader.get_session(self.tenant, self.session_id))
         if session.status == "deleted":  # its run has yet to end
             raise SessionDeleted(session_id=self.session_id)
         return session
@@ -179,7 +179,7 @@ class SessionHandle:
         """A page of stored messages, ascending; bounds are sequence numbers, exclusive; without one, the newest."""
         page = parse(ReadMessages, {"before": before, "after": after, "limit": limit})
         if self._reader is not None:
-            return await self._reader.read_messages(self.tenant, self.session_id, page)
+            return await self._calls.read(self._reader.read_messages(self.tenant, self.session_id, page))
         answer = await self._send(Handlers.READ_MESSAGES, page.model_dump(exclude_none=True), None)
         return MessagePage.model_validate(answer)
 
@@ -193,7 +193,7 @@ class SessionHandle:
         """
         page = parse(ReadMessages, {"before": before, "after": after, "limit": limit})
         if self._reader is not None:
-            replay = await self._reader.read_replay(self.tenant, self.session_id, page)
+            replay = await self._calls.read(self._reader.read_replay(self.tenant, self.session_id, page))
         else:
             answer = await self._send(Handlers.READ_REPLAY, page.model_dump(exclude_none=True), None)
             replay = Replay.model_validate(answer)

@@ -35,7 +35,7 @@ def render(
     """The newest messages that fit `max_tokens`, in chronological order.
 
     Walks from the newest to the oldest and stops at the first that does not fit. Should not even the newest fit, it is
-    cut from its end and `truncated` is set: the answer is never empty while there is a message and `max_tokens` > 0.
+    cut from its end, for 0 tokens to nothing, and `truncated` is set.
 
     Args:
         messages: in ascending order.
@@ -56,8 +56,8 @@ def render(
         used += cost
         kept.append(message)
     kept.reverse()
-    if not kept and messages and max_tokens > 0:
-        text = _cut(line_of(messages[-1]), max_tokens, count or estimate)
+    if not kept and messages:
+        text = _cut(line_of(messages[-1]), max_tokens, count or estimate) if max_tokens > 0 else ""
         return History(text=text, messages=[messages[-1]], complete=False, truncated=True)
     return History(
         text=SEPARATOR.join(map(line_of, kept)),

@@ -44,8 +44,8 @@ class EventPage(Result):
 
 
 class Reader(Protocol):
-    """Reads what was committed. Every method raises `SessionNotFound` for an id that it does not know, and
-    `SessionDeleted` for a tombstone's."""
+    """Reads what was committed. Every method raises `SessionNotFound` for an id that it does not know, `SessionDeleted`
+    for a tombstone's, and `Unavailable` when its store does not answer."""
 
     async def get_session(self, tenant: str, session_id: str) -> Session:
         """The session as of its last commit."""

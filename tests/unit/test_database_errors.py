@@ -6,7 +6,10 @@ import psycopg
 import pytest
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError, ProgrammingError
 
+from activities.stores.engine import Engine
+from activities.stores.session_reader import PostgresReader
 from perdure.errors import PerdureError, Unavailable
+from perdure.reader import SessionFilter
 from workers.database_errors import explained
 
 STATEMENT = "SELECT secret FROM sessions"
@@ -32,3 +35,9 @@ def test_an_error_is_one_line_without_sql_that_says_what_to_do(
     assert f"perdure {advice}" in told.message
     assert "\n" not in told.message
     assert "SELECT" not in told.message
+
+
+async def test_a_reader_of_the_commands_says_by_name_that_postgres_is_away() -> None:
+    engine = Engine("postgresql+psycopg://perdure@127.0.0.1:9/perdure", explain=explained)
+    with pytest.raises(Unavailable, match="PostgreSQL does not answer"):
+        await PostgresReader(engine).list_sessions("default", SessionFilter())

@@ -58,6 +58,11 @@ def test_a_newest_message_that_does_not_fit_is_cut_and_flagged() -> None:
     assert 0 < estimate(history.text) <= 5
 
 
+def test_of_no_tokens_nothing_is_shown_and_that_is_flagged() -> None:
+    history = render(FOUR, max_tokens=0)
+    assert (history.text, history.truncated, history.complete) == ("", True, False)
+
+
 def test_long_messages_fill_the_limit_from_the_newest() -> None:
     messages = [message("user", f"Message {i}: " + "A" * 1000, i) for i in range(10)]
     history = render(messages, max_tokens=1000, count=estimate)

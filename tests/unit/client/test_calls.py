@@ -215,3 +215,8 @@ async def test_a_result_that_does_not_come_is_unavailable() -> None:
     run = Run(workflow="W", workflow_id="w", request={}, longest=timedelta(seconds=0.2))
     with pytest.raises(Unavailable, match="w"):
         await calls(Script(LOST)).run(run)
+
+
+async def test_a_reader_that_does_not_answer_is_unavailable() -> None:
+    with pytest.raises(Unavailable, match=r"reader.*0\.1 s"):
+        await calls(Script(), timeout=0.1).read(asyncio.Event().wait())
