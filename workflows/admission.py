@@ -36,7 +36,8 @@ class Admission(Life):
         body = request_of(model, raw)
         if self._refused is not None:
             raise self._refused
-        if self._committer is not None and self._used(HARD_LIMIT):
+        # With nothing in flight this one is let in: the SDK looks for what is due only when a handler has run.
+        if self._committer is not None and self._carried and self._used(HARD_LIMIT):
             raise SessionRolling("The session is changing runs. Send again in a moment, with the same key.")
         if self._carried and self._carried + self._load(body) > TASK_BYTES:
             raise TooMuchInFlight(

@@ -178,7 +178,9 @@ class Committer:
         drafts: list[_Draft] = []
         for entry in waiting:
             command = entry.command
-            if isinstance(command, RecordError) and _forgotten(state):
+            if (isinstance(command, RecordError) and _forgotten(state)) or (
+                isinstance(command, Expire) and _expired(command, state)
+            ):
                 entry.outcome = Outcome()
                 continue
             try:
@@ -280,6 +282,11 @@ class Committer:
 def _forgotten(state: SessionState) -> bool:
     """Whether the session is deleted: an error that is recorded then may quote what was deleted."""
     return state.session.status == "deleted" and workflow.patched("errors-end-with-the-session")
+
+
+def _expired(command: Expire, state: SessionState) -> bool:
+    """Whether an attempt that died has stored it: the session is not as its timer found it."""
+    return state.session.status != command.status and workflow.patched("an-idle-session-expires-once")
 
 
 def cause_of(error: ActivityError | ApplicationError) -> ApplicationError:

@@ -15,6 +15,7 @@ from perdure.base import parse
 from perdure.contract import PURGE_WORKFLOW, StartSession
 from perdure.errors import InvalidRequest, PerdureError, SessionDeleted, SessionNotFound, Unavailable
 from perdure.ids import workflow_id
+from perdure.session import Status
 from perdure.wire import FENCED, named, refusal
 from workflows.carry import Carry, SessionInput, restored
 from workflows.committer import ATTEMPT, RETRY, Committer, cause_of
@@ -32,6 +33,9 @@ RESTING_EVENTS = 40
 """A suspended session with more events in its run goes on in a new run: what rests is then small to keep, and quick to
 replay when it wakes."""
 
+LIGHT_STATE_BYTES = WINDOW_BYTES
+"""Of the window: only a single message makes it heavier. A task has room for this beside all that it carries."""
+
 PURGED_ALONE = "purged-alone"
 """Name of the patch since which a refused run has a purge of its own."""
 
@@ -44,6 +48,7 @@ class Life:
         self._refused: PerdureError | None = None
         self._active_at = workflow.now()
         self._lingered = False
+        self._least_bytes = 2 * len(raw.payload.data)  # a run that spends less than it was given never ends
         try:
             self._input = parse(SessionInput, json_of(raw))
         except PerdureError as error:
@@ -58,6 +63,10 @@ class Life:
             self._refused = InvalidRequest(f"The workflow id of this session is {mine!r}.", errors=[])
             return
         if carry := self._input.carry:
+            session = carry.state.session
+            if workflow.info().continued_run_id is None or workflow_id(session.tenant, session.session_id) != mine:
+                self._refused = InvalidRequest("Only a run hands `carry` to the next one. Leave it out.", errors=[])
+                return
             self._committer = Committer(carry.state, carry.owner)
             self._active_at = carry.active_at
             workflow.set_current_details(details(carry.state))
@@ -69,7 +78,7 @@ class Life:
             await self._until_due()
             if self._ended or self._due_to_roll:
                 await workflow.wait_condition(self._quiet)
-            if self._due_to_roll and not self._ended:
+            if self._due_to_roll and not self._ended and await self._rolls_alone():
                 self._continue_as_new()
         await workflow.wait_condition(workflow.all_handlers_finished)
         await self._leave()
@@ -115,7 +124,7 @@ class Life:
         return status == "deleted" or (status == "archived" and stayed)
 
     @property
-    def _timer(self) -> tuple[str, timedelta]:
+    def _timer(self) -> tuple[Status, timedelta]:
         """What the idle timer waits for now, and how long after the last activity."""
         session = self._state.session
         match session.status:
@@ -145,7 +154,7 @@ class Life:
             if armed[0] == "archived":
                 self._lingered = True
                 return
-            await self._committer.execute(Expire(at=workflow.now()))
+            await self._committer.execute(Expire(at=workflow.now(), status=armed[0]))
             self._active_at = workflow.now()
             self._show()
 
@@ -164,12 +173,20 @@ class Life:
         budget = self._state.session.config.run_budget
         return (
             info.get_current_history_length() >= times * budget.events
-            or info.get_current_history_size() >= times * budget.history_bytes
+            or info.get_current_history_size() >= times * max(budget.history_bytes, self._least_bytes)
             or (times == 1 and info.is_continue_as_new_suggested())
         )
 
     def _quiet(self) -> bool:
         return workflow.all_handlers_finished() and (self._committer is None or self._committer.idle)
+
+    async def _rolls_alone(self) -> bool:
+        """Whether the run may end now. What goes on with a heavy state does so in a workflow task of its own: this one
+        may carry answers already, and Temporal ends a workflow whose task brings too much."""
+        heavy = sum(len(item.message) for item in self._state.window) > LIGHT_STATE_BYTES
+        if heavy and workflow.patched("a-heavy-state-goes-on-alone"):
+            await workflow.sleep(timedelta(milliseconds=1))
+        return self._quiet() and not self._ended
 
     def _continue_as_new(self) -> NoReturn:
         assert self._committer is not None
@@ -179,7 +196,7 @@ class Life:
         title = self._state.session.title
         workflow.continue_as_new(
             SessionInput(tenant=start.tenant, session_id=start.session_id, carry=carry),
-            memo={"title": title} if title else None,  # else the next run has the memo that this one started with
+            memo={"title": title},  # else the next run has the memo that this one started with
         )
 
     async def _leave(self) -> None:

@@ -14,11 +14,13 @@ from activities.stores.engine import Engine
 from activities.stores.tables import tenants
 from perdure.contract import MAX_BATCH
 from perdure.events import Event
-from perdure.session import SessionConfig
+from perdure.session import SessionConfig, Status
 from perdure.working_set import WorkingSet
+from tests.support.eventually import eventually
 from tests.support.ledger import Ledger
 from tests.support.load import times, write
 from tests.support.own_store import OwnStore, worker_on
+from tests.support.runs import RETRIED, troubles
 from tests.support.site import DISTURBED, REPEATED, Site
 
 LOST = "the answer to a commit was lost"
@@ -46,16 +48,19 @@ class Flaky(OwnStore):
         return await self.inner.commit(request, completed, working_sets)
 
 
-class LosesResumption(OwnStore):
-    """A store that loses the answer to the first commit that activates a session."""
+class LosesOnce(OwnStore):
+    """A store that loses the answer to the first commit that gives a session `status`."""
 
-    lost = False
+    def __init__(self, inner: SessionStore, status: Status) -> None:
+        super().__init__(inner)
+        self._status = status
+        self.lost = False
 
     async def commit(
         self, request: Commit, completed: Sequence[Event], working_sets: Mapping[str, WorkingSet]
     ) -> Committed:
         answer = await self.inner.commit(request, completed, working_sets)
-        if request.changed.get("status") == "active" and not self.lost:
+        if request.changed.get("status") == self._status and not self.lost:
             self.lost = True
             raise ConnectionError("the connection broke")
         return answer
@@ -97,10 +102,10 @@ async def test_an_idle_deadline_that_passes_during_a_long_commit_costs_no_histor
 
 
 async def test_a_session_that_came_back_under_a_limit_is_not_in_its_own_way_when_the_answer_is_lost(site: Site) -> None:
-    made: list[LosesResumption] = []
+    made: list[LosesOnce] = []
 
     def make(store: SessionStore) -> SessionStore:
-        made.append(LosesResumption(store))
+        made.append(LosesOnce(store, "active"))
         return made[0]
 
     async with worker_on(site, make):
@@ -116,3 +121,16 @@ async def test_a_session_that_came_back_under_a_limit_is_not_in_its_own_way_when
         assert (await session.add_user_message("I am back", message_id="k")).message == added
         assert (await session.get()).status == "active"
         assert [m.message_id for m in (await session.messages()).messages] == ["k"]
+
+
+async def test_an_idle_session_is_suspended_and_not_archived_at_once_when_the_answer_is_lost(site: Site) -> None:
+    async with worker_on(site, lambda store: LosesOnce(store, "suspended")):
+        session = await site.client.start_session("idle", config={"idle_timeout": 0.5, "archive_after": 3600})
+
+        async def suspended_by_a_second_attempt() -> bool:
+            counts = await troubles(site.bare, session.workflow_id)
+            return counts[RETRIED] > 0 and (await session.get()).status != "active"
+
+        await eventually(suspended_by_a_second_attempt)
+        await asyncio.sleep(1)
+        assert (await session.get()).status == "suspended"

@@ -12,6 +12,7 @@ from pydantic_core import to_json
 from perdure.base import Request
 from perdure.contract import UpdateSession
 from perdure.ids import is_id
+from perdure.session import Status
 
 _NAMESPACE = uuid.UUID("6f1f7f0c-5f3c-5f0e-9a35-6c5b8a1d2f10")
 
@@ -29,9 +30,10 @@ class Command:
 
 @dataclass(frozen=True, kw_only=True)
 class Expire:
-    """The idle timer fired."""
+    """The idle timer fired, which was set while the session had `status`."""
 
     at: datetime
+    status: Status
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -89,7 +89,7 @@ REFERENCE = WorkingSetRef(context_hash=context_hash(""), tokens_used=0, span_cou
 def command_at(step: str | tuple[str, tuple[str, Request]], at: datetime) -> Command | Expire | RecordError:
     match step:
         case "expire":
-            return Expire(at=at)
+            return Expire(at=at, status="active")
         case (str() as key, (str() as name, Request() as body)):
             return command_of(name, body, key, at)
         case _:
