@@ -23,6 +23,11 @@ async def histories(client: Client, workflow_id: str) -> list[WorkflowHistory]:
     return found
 
 
+def updates(run: WorkflowHistory) -> int:
+    """How many updates a run took."""
+    return sum(event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED for event in run.events)
+
+
 async def troubles(client: Client, workflow_id: str) -> Counter[str]:
     """How many events of each type all runs have, and how many activities were retried."""
     counts: Counter[str] = Counter()
