@@ -12,11 +12,13 @@ from temporalio.service import RPCError
 
 from perdure.contract import Handlers
 from perdure.session import RunBudget, SessionConfig
-from tests.support.load import Pace, times, write
+from tests.support.load import Pace, accepted_more, times, under_load, write
 from tests.support.runs import histories
-from tests.support.site import Site
+from tests.support.site import AMONG, OUTLIVED, Site
 
 ROLLED = "a session changed runs"
+KILLED = "a worker was killed"
+KILLS = 4
 OFTEN = SessionConfig(run_budget=RunBudget(events=20))
 MESSAGES = 40
 PATIENCE = timedelta(seconds=20)
@@ -72,13 +74,13 @@ async def test_nothing_is_lost_doubled_or_reordered_when_a_session_changes_runs_
 async def test_nothing_is_lost_when_a_worker_dies_while_sessions_change_runs(site: Site) -> None:
     workers = [await site.start_worker(), await site.start_worker()]
     sessions = await site.sessions(4, OFTEN)
-    load = asyncio.create_task(write(site.ledger, site.client, sessions, writers=3, pace=times(MESSAGES)))
-    for kill in range(4):
-        await asyncio.sleep(0.5)
-        site.ledger.fault("a worker was killed")
-        await workers[kill % 2].restart()
-    await load
+    async with under_load(site.ledger, site.client, sessions, writers=3, pause=0):
+        for kill in range(KILLS):
+            await accepted_more(site.ledger, 60)
+            site.ledger.fault(KILLED)
+            await workers[kill % 2].restart()
+        await accepted_more(site.ledger, 60)
     for session_id in sessions:
         runs = await histories(site.bare, site.workflow_id(session_id))
         site.ledger.met[ROLLED] += len(runs) - 1
-    await site.check(met={ROLLED: 4 * 8, "a worker was killed": 4})
+    await site.check(met={ROLLED: 4 * 8, KILLED: KILLS, AMONG: KILLS, OUTLIVED: KILLS})

@@ -96,3 +96,13 @@ BREACHES: dict[str, tuple[Callable[[], Observed], str]] = {
 def test_each_breach_is_seen(ledger: Ledger, breach: str) -> None:
     seen, words = BREACHES[breach]
     assert any(words in problem for problem in violations(ledger, {SESSION: seen()}))
+
+
+def test_a_fault_is_among_posts_only_while_one_is_in_flight(ledger: Ledger) -> None:
+    ledger.fault("after the last answer")
+    assert (ledger.among_posts(), ledger.disturbed()) == (0, 0)
+    post = ledger.invoked(SESSION, "w", "e", "user", "e!")
+    ledger.fault("before the next one")
+    ledger.told(post, "accepted", sequence_number=2)
+    ledger.fault("after it")
+    assert (ledger.among_posts(), ledger.disturbed()) == (1, 1)

@@ -116,10 +116,18 @@ class Ledger:
     def disturbed(self, *, accepted: bool = False) -> int:
         """How many posts were in flight at the moment of a fault; with `accepted`, those that were accepted."""
         return sum(
-            any(call.at < fault.at < self._told_at(call) for fault in self.faults)
+            any(self._in_flight(call, fault) for fault in self.faults)
             for call in self.calls
             if call.writer != PROBE and (not accepted or self.outcome(call) == "accepted")
         )
+
+    def among_posts(self) -> int:
+        """How many faults fell while a post was in flight."""
+        posts = [call for call in self.calls if call.writer != PROBE]
+        return sum(any(self._in_flight(call, fault) for call in posts) for fault in self.faults)
+
+    def _in_flight(self, call: Call, fault: Fault) -> bool:
+        return call.at < fault.at < self._told_at(call)
 
     def _told_at(self, call: Call) -> float:
         answer = self.answers.get(call.number)

@@ -30,6 +30,7 @@ from workers.worker import running_worker
 STALLED = "a worker was waited for in vain"
 REPEATED = "an activity was repeated"
 DISTURBED = "a post was in flight"
+AMONG = "a fault fell among posts in flight"
 OUTLIVED = "a post in flight was accepted all the same"
 
 
@@ -110,6 +111,7 @@ class Site:
         self.ledger.met[STALLED] = counts[TIMED_OUT]
         self.ledger.met[REPEATED] = counts[RETRIED]
         self.ledger.met[DISTURBED] = self.ledger.disturbed()
+        self.ledger.met[AMONG] = self.ledger.among_posts()
         self.ledger.met[OUTLIVED] = self.ledger.disturbed(accepted=True)
         return await check(self.ledger, self.patient(timeout=ANSWER_SECONDS), self.client, self.reader, met=met)
 
