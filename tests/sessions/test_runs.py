@@ -56,7 +56,7 @@ async def test_a_run_does_not_end_for_the_state_that_it_was_given(site: Site) ->
     caller = await Caller.start(site, "heavy", metadata={"x": "y" * 15_000}, config=SMALL_RUNS)
     first = await _run_id(caller)
     await caller.says("x" + "\n" * 520_000)  # two bytes each, as JSON: all that a run may spend
-    await caller.says("and now?")
+    await caller.handle.signal("touch")
 
     async def changed() -> bool:
         return await _run_id(caller) != first
