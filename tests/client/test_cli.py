@@ -62,6 +62,16 @@ async def test_a_conversation_from_the_command_line(cli: Cli, monkeypatch: pytes
     assert (await cli("show", "s"))[0] == 1
 
 
+async def test_a_deletion_is_asked_about_on_stderr_and_stdout_has_the_data_alone(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await cli.data("start", "s")
+    monkeypatch.setattr("sys.stdin", io.StringIO("Y\n"))
+    code, out, err = await cli("delete", "s", "--output", "json")
+    assert (code, out) == (0, '{"session_id": "s", "status": "deleted"}\n')
+    assert err == "Delete session s for good? [y/N]: "
+
+
 async def test_a_session_is_updated_field_by_field(cli: Cli) -> None:
     await cli.data("start", "s", "--user", "ada", "--title", "Old", "--metadata", '{"a": 1}')
     config = '{"retrieval": {"token_budget": 10}}'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from datetime import UTC, datetime
 
 import pytest
@@ -51,6 +52,18 @@ def test_an_unknown_option_is_a_usage_error_on_stderr(capsys: pytest.CaptureFixt
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "--no-such-option" in captured.err
+
+
+@pytest.mark.parametrize("answer", ["n\n", "\n", "", "delete\n"])
+def test_who_does_not_say_yes_deletes_nothing_and_stdout_stays_empty(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+    monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")  # where nobody is: exit code 4, if it were called
+    assert run(["session", "delete", "s"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("Delete session s for good? [y/N]: ")
 
 
 def test_help_is_data_and_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -77,6 +77,20 @@ def progress(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
+def confirm(question: str) -> None:
+    """Ask on stderr, and go on only after a yes. `typer.confirm` writes to stdout even when it is told not to.
+
+    Raises:
+        typer.Abort: the answer is another, or there is none.
+    """
+    print(f"{question} [y/N]: ", end="", file=sys.stderr, flush=True)
+    answer = sys.stdin.readline()
+    if not answer:
+        progress("")
+    if answer.strip().lower() not in ("y", "yes"):
+        raise typer.Abort
+
+
 def exit_code(error: PerdureError) -> int:
     """The exit code of a command that ended with `error`."""
     match error:

@@ -11,7 +11,7 @@ from perdure.cli.connection import has_corpus, text_or_stdin
 from perdure.cli.connection import json_object as _object
 from perdure.cli.connection import with_client as _run
 from perdure.cli.connection import with_session as _on
-from perdure.cli.output import FAILED, Format, Output, progress, show
+from perdure.cli.output import FAILED, Format, Output, confirm, progress, show
 from perdure.cli.session_text import answer_text, list_text, replay_text, session_text
 from perdure.contract import PAGE_LIMIT, History, MessageAnswer, Replay
 from perdure.fields import given
@@ -228,6 +228,6 @@ def delete(
 ) -> None:
     """Delete a session for good, with its messages and its workflow's history."""
     if not yes:
-        typer.confirm(f"Delete session {session_id} for good?", abort=True, err=True)
+        confirm(f"Delete session {session_id} for good?")
     _on(session_id, lambda handle: handle.delete(request_id=key))
     show({"session_id": session_id, "status": "deleted"}, output, lambda: f"Deleted {session_id}.")
