@@ -74,9 +74,10 @@ async def find_or_install(cache_dir: Path, progress: Progress) -> Path:
 
 
 def _find(folder: Path) -> Path | None:
-    for name in NAMES:
-        if found := shutil.which(name) or shutil.which(name, path=str(folder)):
-            return Path(found)
+    for path in (None, str(folder)):  # PATH first, by either name
+        for name in NAMES:
+            if found := shutil.which(name, path=path):
+                return Path(found)
     return None
 
 
