@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from perdure import Session
+from perdure.contract import MessageAnswer
 from perdure.reader import Reader
+from workers.demo_crash import Crash
 from workers.demo_talk import Talk
 from workflows.core.state import fold
 
@@ -18,6 +20,22 @@ class Check:
 
     what: str
     ok: bool
+
+
+def survived(crash: Crash, question: str, again: MessageAnswer) -> list[Check]:
+    """What must hold of the turn whose worker died. `again`: what its key brought when it was sent once more."""
+    state = "its message already stored" if crash.stored else "nothing of it stored yet"
+    message = crash.answer.message
+    return [
+        Check(
+            f"the worker was killed {crash.killed_after_ms:.0f} ms into a turn that it had taken, {state}", crash.met
+        ),
+        Check(
+            f"the turn was answered all the same, {crash.answered_after_s:.1f} s after it was sent",
+            (message.message_id, message.content) == (crash.key, question),
+        ),
+        Check("sent again with its key, it gets the same message and the same working set", again == crash.answer),
+    ]
 
 
 async def look(talk: Talk, reader: Reader) -> list[Check]:
@@ -49,6 +67,6 @@ async def look(talk: Talk, reader: Reader) -> list[Check]:
         Check("the history that the workflow tells is the same", history.complete and history.messages == sent),
         Check(
             f"the replay has the {len(replayed)} working sets byte for byte, and each hash holds",
-            replayed == talk.working_sets and all(w.verified() for w in replayed.values()),
+            replayed == talk.working_sets and bool(replayed) and all(w.verified() for w in replayed.values()),
         ),
     ]

@@ -100,8 +100,9 @@ def _temporalio() -> Path:
 
 
 def _closing(result: Result) -> str:
+    failed = [f"  ✗ {check.what}" for check in result.checks if not check.ok]
     held = "Every check held." if result.ok else "NOT every check held."
-    lines = ["", f"{held} {result.seconds:.0f} s in all."]
+    lines = ["", f"{held} {result.seconds:.0f} s in all.", *failed]
     if result.temporal_ui:
         lines += [
             f"Temporal UI: {result.temporal_ui}",
