@@ -22,7 +22,7 @@ from tests.replay.sessions import SETTLED, every_role, start
 from tests.support.own_store import ToldCompiler
 from workers.runner import SessionRunner
 from workers.settings import Settings
-from workflows.core.state import RECEIPTS
+from workflows.core.state import RECEIPTS, WINDOW_BYTES
 from workflows.session import SessionWorkflow
 
 
@@ -73,6 +73,28 @@ async def _backlog(client: Client, settings: Settings, name: str, *, messages: i
 async def _bounded(client: Client, settings: Settings, name: str) -> None:
     """More signals than one commit takes wait behind the first."""
     await _backlog(client, settings, name, messages=8)
+
+
+async def _expired_once(client: Client, settings: Settings, name: str) -> None:
+    """A suspension that is repeated finds itself stored, and is no reason to archive."""
+    handle = await start(client, name, queue=name, config={"idle_timeout": 0.5})
+    async with _worker(client, settings, name, Forgetful):
+        await asyncio.sleep(3)
+        await handle.execute_update("add_message", {"role": "user", "content": "I am back"})
+    await save(client, name)
+
+
+async def _heavy(client: Client, settings: Settings, name: str) -> None:
+    """A run that is due to end has a heavy state."""
+    handle = await start(client, name, queue=name, config={"run_budget": {"events": 20}})
+    async with _worker(client, settings, name):
+        await handle.execute_update("add_message", {"role": "user", "content": "Hello"})
+        await handle.execute_update("add_message", {"role": "tool", "content": "x" * WINDOW_BYTES})
+        await handle.execute_update("suspend")
+        await handle.execute_update("resume")
+        await asyncio.sleep(3)
+        await handle.execute_update("suspend")
+    await save(client, name)
 
 
 async def _deleted_late(client: Client, settings: Settings, name: str) -> None:
@@ -162,6 +184,8 @@ RACES: Mapping[str, Callable[[Client, Settings, str], Awaitable[None]]] = {
     "bounded": _bounded,
     "deleted_before": _deleted_before,
     "error_forgotten": _deleted_late,
+    "expired_once": _expired_once,
+    "heavy": _heavy,
     "refused_in_turn": _refused_in_turn,
     "repeated_late": _repeated_late,
 }

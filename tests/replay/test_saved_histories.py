@@ -53,6 +53,8 @@ NAMES = {
     "deleted_late",
     "error_forgotten",
     "every_role",
+    "expired_once",
+    "heavy",
     "idle",
     "ingested",
     "not_kept_awake",
