@@ -29,7 +29,7 @@ ACTIVITY_OF = {
 
 def numbered(command: Command | Expire | RecordError, data: Sequence[EventData], event_sequence: int) -> list[Event]:
     """The events of a command, on top of `event_sequence`, with its key."""
-    key, digest = (command.key, command.body_hash) if isinstance(command, Command) else (None, None)
+    key, digest = (None, None) if isinstance(command, Expire) else (command.key, command.body_hash)
     return [
         Event(
             sequence=event_sequence + 1 + ordinal,

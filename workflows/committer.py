@@ -178,7 +178,7 @@ class Committer:
         drafts: list[_Draft] = []
         for entry in waiting:
             command = entry.command
-            if (isinstance(command, RecordError) and _forgotten(state)) or (
+            if (isinstance(command, RecordError) and (_forgotten(state) or command.key in state.receipts)) or (
                 isinstance(command, Expire) and _expired(command, state)
             ):
                 entry.outcome = Outcome()

@@ -63,6 +63,7 @@ class SessionWorkflow(Admission):
     @workflow.init
     def __init__(self, raw: RawValue = NOTHING) -> None:
         super().__init__(raw)
+        self._errors = 0
 
     @workflow.run
     async def run(self, _raw: RawValue = NOTHING) -> None:
@@ -279,7 +280,14 @@ class SessionWorkflow(Admission):
                 await self._opened()  # the signal may have come before Postgres answered
             if self._committer is not None and not self._ended:
                 text = error.message.replace("\0", "\\0")[:ERROR_CHARACTERS]
-                refused = RecordError(source=name, code=error.type or "", message=text, at=workflow.now())
+                self._errors += 1
+                refused = RecordError(
+                    key=f"{workflow.info().run_id}:{self._errors}",
+                    source=name,
+                    code=error.type or "",
+                    message=text,
+                    at=workflow.now(),
+                )
                 with suppress(ApplicationError):  # which would end the run: a signal has nobody to fail for
                     await self._commit(refused)
 

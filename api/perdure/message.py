@@ -6,7 +6,7 @@ from datetime import datetime
 from math import isfinite
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 from pydantic_core import to_json
 
 from perdure.base import Result
@@ -33,8 +33,14 @@ class TextPart(_Part):
 
 
 class ThoughtPart(_Part):
+    """Tells its type in every form; without it, it would be a text part."""
+
     type: Literal["thought"] = "thought"
     text: str
+
+    @model_serializer(mode="wrap")
+    def _with_type(self, fields: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {"type": self.type, **fields(self)}
 
 
 class ToolCallPart(_Part):

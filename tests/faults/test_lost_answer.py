@@ -14,7 +14,7 @@ from activities.stores.engine import Engine
 from activities.stores.tables import tenants
 from perdure.contract import MAX_BATCH
 from perdure.events import Event
-from perdure.session import SessionConfig, Status
+from perdure.session import SessionConfig
 from perdure.working_set import WorkingSet
 from tests.support.eventually import eventually
 from tests.support.ledger import Ledger
@@ -49,18 +49,18 @@ class Flaky(OwnStore):
 
 
 class LosesOnce(OwnStore):
-    """A store that loses the answer to the first commit that gives a session `status`."""
+    """A store that loses the answer to the first commit of an event of that type."""
 
-    def __init__(self, inner: SessionStore, status: Status) -> None:
+    def __init__(self, inner: SessionStore, kind: str) -> None:
         super().__init__(inner)
-        self._status = status
+        self._kind = kind
         self.lost = False
 
     async def commit(
         self, request: Commit, completed: Sequence[Event], working_sets: Mapping[str, WorkingSet]
     ) -> Committed:
         answer = await self.inner.commit(request, completed, working_sets)
-        if request.changed.get("status") == self._status and not self.lost:
+        if not self.lost and any(event.data.type == self._kind for event in completed):
             self.lost = True
             raise ConnectionError("the connection broke")
         return answer
@@ -105,7 +105,7 @@ async def test_a_session_that_came_back_under_a_limit_is_not_in_its_own_way_when
     made: list[LosesOnce] = []
 
     def make(store: SessionStore) -> SessionStore:
-        made.append(LosesOnce(store, "active"))
+        made.append(LosesOnce(store, "session_resumed"))
         return made[0]
 
     async with worker_on(site, make):
@@ -124,7 +124,7 @@ async def test_a_session_that_came_back_under_a_limit_is_not_in_its_own_way_when
 
 
 async def test_an_idle_session_is_suspended_and_not_archived_at_once_when_the_answer_is_lost(site: Site) -> None:
-    async with worker_on(site, lambda store: LosesOnce(store, "suspended")):
+    async with worker_on(site, lambda store: LosesOnce(store, "session_suspended")):
         session = await site.client.start_session("idle", config={"idle_timeout": 0.5, "archive_after": 3600})
 
         async def suspended_by_a_second_attempt() -> bool:
@@ -134,3 +134,17 @@ async def test_an_idle_session_is_suspended_and_not_archived_at_once_when_the_an
         await eventually(suspended_by_a_second_attempt)
         await asyncio.sleep(1)
         assert (await session.get()).status == "suspended"
+
+
+async def test_a_refused_signal_is_recorded_once_when_the_answer_is_lost(site: Site) -> None:
+    async with worker_on(site, lambda store: LosesOnce(store, "error_recorded")):
+        session = await site.client.start_session("refused")
+        await site.bare.get_workflow_handle(session.workflow_id).signal("user_message", {"text": "another field"})
+
+        async def recorded_by_a_second_attempt() -> bool:
+            return (await troubles(site.bare, session.workflow_id))[RETRIED] > 0
+
+        await eventually(recorded_by_a_second_attempt)
+        await session.add_user_message("and now?")
+        events = (await site.reader.read_events(site.settings.tenant, "refused")).events
+        assert [event.data.type for event in events] == ["session_created", "error_recorded", "message_added"]

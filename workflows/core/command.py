@@ -38,12 +38,18 @@ class Expire:
 
 @dataclass(frozen=True, kw_only=True)
 class RecordError:
-    """A signal was refused; nobody waits for an answer."""
+    """A signal was refused; nobody waits for an answer. `key` makes its record happen once."""
 
+    key: str
     source: str
     code: str
     message: str
     at: datetime
+
+    @property
+    def body_hash(self) -> str:
+        """As of a command: what must not differ under the same key."""
+        return _digest([self.source, self.code, self.message])
 
 
 def command_of(name: str, body: Request, fallback_key: str, at: datetime) -> Command:
@@ -62,7 +68,11 @@ def body_hash(name: str, body: Request) -> str:
     # A field that is left out and one that is sent as its default ask for the same, but where null clears.
     partial = isinstance(body, UpdateSession)
     content = body.model_dump(exclude=_SHAPES_THE_ANSWER, exclude_unset=partial, exclude_defaults=not partial)
-    return hashlib.sha256(to_json([name, dict(sorted(content.items()))])).hexdigest()[:32]
+    return _digest([name, dict(sorted(content.items()))])
+
+
+def _digest(content: object) -> str:
+    return hashlib.sha256(to_json(content)).hexdigest()[:32]
 
 
 def message_id_in(key: str, index: int) -> str:

@@ -24,6 +24,7 @@ from perdure.errors import (
     PayloadTooLarge,
     SessionDeleted,
 )
+from perdure.message import TextPart, ThoughtPart
 from perdure.working_set import PRESETS, CompilerConfig
 from tests.unit.core.test_fold import created, events_of
 from workflows.core.command import Command, Expire, body_hash, command_of
@@ -70,6 +71,11 @@ def test_a_default_sent_or_left_out_is_the_same_body() -> None:
     left_out = AddUserMessage(content="a")
     sent = AddUserMessage(content="a", metadata=None, expected_head=None, retrieval=None)
     assert body_hash("add_user_message", left_out) == body_hash("add_user_message", sent)
+
+
+def test_a_thought_is_another_body_than_the_same_text() -> None:
+    said, thought = (AddAssistantMessage(content=[part(text="a")]) for part in (TextPart, ThoughtPart))
+    assert body_hash("add_assistant_message", said) != body_hash("add_assistant_message", thought)
 
 
 def test_clearing_a_field_is_another_body_than_leaving_it() -> None:

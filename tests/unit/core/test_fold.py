@@ -69,7 +69,7 @@ def events_of(state: SessionState, command: Command | Expire | RecordError) -> l
     """What the committer makes of a command, with the activity's completions."""
     if isinstance(command, Command) and receipt_of(state, command) is not None:
         return []
-    key, digest = (command.key, command.body_hash) if isinstance(command, Command) else (None, None)
+    key, digest = (None, None) if isinstance(command, Expire) else (command.key, command.body_hash)
     return [
         Event(
             sequence=state.event_sequence + 1 + ordinal,
@@ -93,7 +93,8 @@ def command_at(step: str | tuple[str, tuple[str, Request]], at: datetime) -> Com
         case (str() as key, (str() as name, Request() as body)):
             return command_of(name, body, key, at)
         case _:
-            return RecordError(source="user_message", code="InvalidRequest", message="no", at=at)
+            key = f"error-{at.isoformat()}"
+            return RecordError(key=key, source="user_message", code="InvalidRequest", message="no", at=at)
 
 
 def lived(script: Sequence[str | tuple[str, tuple[str, Request]]]) -> tuple[SessionState, list[Event]]:
