@@ -90,7 +90,7 @@ class RecompileActivities:
                     messages = [m for m in (turn.user_message, *turn.messages) if m is not None]
                     last = messages[-1].sequence_number
                     earlier = [*earlier, *messages][-LOOKED_AT:]
-        return RecompiledPage(turns=_bounded(turns), after=last, complete=found.complete or not found.turns)
+        return RecompiledPage(turns=bounded(turns), after=last, complete=found.complete or not found.turns)
 
     async def _earlier(self, request: Recompile, after: int) -> list[Message]:
         """The messages up to the page's first turn, for queries from the thread."""
@@ -142,12 +142,13 @@ class RecompileActivities:
         )
 
 
-def _bounded(turns: list[TurnComparison]) -> list[TurnComparison]:
-    size, bounded = 0, []
+def bounded(turns: list[TurnComparison]) -> list[TurnComparison]:
+    """The turns, without the names of spans from where they would make the page too large."""
+    size, kept = 0, []
     for turn in turns:
-        size += len(turn.model_dump_json())
-        bounded.append(turn if size <= PAGE_BYTES else turn.model_copy(update={"gained": [], "lost": []}))
-    return bounded
+        size += len(turn.model_dump_json().encode())
+        kept.append(turn if size <= PAGE_BYTES else turn.model_copy(update={"gained": [], "lost": []}))
+    return kept
 
 
 @asynccontextmanager

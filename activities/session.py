@@ -170,7 +170,7 @@ def _passable(page: P) -> P:
     Raises:
         PayloadTooLarge: its only message or turn is too large.
     """
-    size = len(page.model_dump_json())
+    size = len(page.model_dump_json().encode())
     if size > PAGE_MOST_BYTES:
         raise PayloadTooLarge(
             f"This page has {size} bytes of JSON, and is as short as one can be; the session's workflow passes "

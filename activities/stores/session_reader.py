@@ -52,7 +52,7 @@ class PostgresReader:
             while True:  # halve the page until it fits: a turn's size is not known before it is read
                 low, high, complete = await _turn_bounds(connection, tenant, session_id, page, limit)
                 replay = await _replay(connection, session, low, high, complete)
-                if max_bytes is None or limit == 1 or len(replay.model_dump_json()) <= max_bytes:
+                if max_bytes is None or limit == 1 or len(replay.model_dump_json().encode()) <= max_bytes:
                     return replay
                 limit = max(1, limit // 2)
 
@@ -111,7 +111,7 @@ async def _messages(
     async with in_batches(connection, query, messages.c.sequence_number, descending=not upwards) as rows:
         async for row in rows:
             message = message_of(row)
-            size += len(message.model_dump_json()) if max_bytes is not None else 0
+            size += len(message.model_dump_json().encode()) if max_bytes is not None else 0
             if len(found) == page.limit or (found and max_bytes is not None and size > max_bytes):
                 complete = False
                 break

@@ -163,7 +163,7 @@ class PostgresSessionStore:
                     event = event_of(row)
                     if event.ordinal == 0:
                         whole = len(found)
-                    size += len(event.model_dump_json())
+                    size += len(event.model_dump_json().encode())
                     if whole and size > CATCH_UP_BYTES:
                         return Committed(outcome="behind", events=found[:whole])
                     found.append(event)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import text
 from temporalio.client import WorkflowExecutionStatus, WorkflowUpdateFailedError
 
+from activities.commit import Commit, Owner
+from activities.session import PAGE_BYTES
 from activities.stores.engine import Engine
-from perdure.contract import MAX_BATCH, MAX_IN_FLIGHT, MAX_REQUEST_BYTES
+from activities.stores.session_store import CATCH_UP_BYTES, PostgresSessionStore
+from perdure.contract import MAX_BATCH, MAX_IN_FLIGHT, MAX_REQUEST_BYTES, ReadMessages
 from perdure.transport import TASK_TIMEOUT
 from tests.sessions.caller import Caller, raw
 from tests.support.eventually import eventually
@@ -122,6 +126,43 @@ async def test_a_turn_too_large_to_pass_on_is_refused_by_name(caller: Caller) ->
     refused = await caller.refused("read_replay")
     assert (refused.name, refused.details["field"]) == ("PayloadTooLarge", "page")
     assert await still_open(caller)
+
+
+async def test_pages_are_bounded_in_bytes_whatever_the_script(site: Site) -> None:
+    caller = await Caller.start(site, "talk")
+    for number in range(10):
+        await caller.says("語" * 80_000, role="tool" if number else "user")
+    where = site.settings.tenant, "talk", ReadMessages()
+    page = await site.reader.read_messages(*where, PAGE_BYTES)
+    assert len(page.messages) == 2
+    assert len(page.model_dump_json().encode()) < PAGE_BYTES
+    async with asyncio.timeout(20):
+        assert len((await caller.update("read_messages"))["messages"]) == 2
+        refused = await caller.refused("read_replay")  # all of them are one turn
+        assert await still_open(caller)
+    assert (refused.name, refused.details["field"]) == ("PayloadTooLarge", "page")
+    assert refused.details["size_bytes"] > 10 * 240_000
+
+
+async def test_what_a_run_that_is_behind_catches_up_with_is_bounded_in_bytes(site: Site) -> None:
+    caller = await Caller.start(site, "talk")
+    for _ in range(4):
+        await caller.says("語" * 80_000)
+    owner = Owner(run_id=(await caller.handle.describe()).run_id, started_at=datetime.now(UTC))
+    request = Commit(
+        tenant=site.settings.tenant,
+        session_id="talk",
+        owner=owner,
+        base_sequence=1,
+        events=[],
+        changed={"event_sequence": 2},
+    )
+    engine = Engine(site.settings.require_database_url())
+    found = await PostgresSessionStore(engine).commit(request, [], {})
+    await engine.dispose()
+    assert found.outcome == "behind"
+    assert [event.sequence for event in found.events] == [2, 3]
+    assert sum(len(event.model_dump_json().encode()) for event in found.events) < CATCH_UP_BYTES
 
 
 async def test_the_history_of_a_very_large_message_is_cut(site: Site) -> None:
