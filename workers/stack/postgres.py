@@ -56,7 +56,9 @@ class PostgresServer(Part):
             await asyncio.to_thread(self._make_cluster)
 
     def _end_leftovers(self) -> None:
-        left = [p for p in psutil.process_iter(["cwd"]) if p.info["cwd"] == str(self._data.resolve())]
+        # Others may stand there too, somebody's shell say.
+        here = [p for p in psutil.process_iter(["cwd", "name"]) if p.info["cwd"] == str(self._data.resolve())]
+        left = [p for p in here if (p.info["name"] or "").startswith("postgres")]
         for process in left:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
