@@ -62,5 +62,15 @@ def test_a_restart_keeps_its_ports_and_one_that_was_asked_for_is_refused_while_t
         with pytest.raises(Unavailable, match="PERDURE_POSTGRES_PORT"):
             choose({"postgres": first["postgres"]}, tmp_path / "other.json", taken, claims)
     assert not (tmp_path / "other.json").exists()
+    assert [file.name for file in tmp_path.iterdir() if file.is_file()] == ["ports.json"]
     with ExitStack() as claims:
         assert choose(dict.fromkeys(USUAL, 0), memory, taken, claims) == first
+
+
+@pytest.mark.parametrize("content", ["", '{"temporal": 72', "[7233]", '{"temporal": "x"}', "\0"])
+def test_what_a_killed_stack_left_of_its_ports_is_as_good_as_nothing(tmp_path: Path, content: str) -> None:
+    memory, taken = tmp_path / "ports.json", tmp_path / "taken"
+    memory.write_text(content)
+    with ExitStack() as claims:
+        chosen = choose(dict.fromkeys(USUAL, 0), memory, taken, claims)
+    assert json.loads(memory.read_text()) == chosen

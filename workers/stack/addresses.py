@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
+
+from workers.stack.whole_file import write_whole
 
 FILE_NAME = "running.json"
 
@@ -43,15 +45,15 @@ class Addresses:
 
     def write(self, data_dir: Path) -> None:
         """Leave the addresses in `data_dir`, for `read`; readable by this user alone."""
-        path = data_dir / FILE_NAME
-        path.touch(0o600)
-        path.write_bytes(_adapter.dump_json(self))
+        write_whole(data_dir / FILE_NAME, _adapter.dump_json(self))
 
     @classmethod
     def read(cls, data_dir: Path) -> Addresses | None:
         """Those of the stack in `data_dir`, or none if it left none; a stack that was killed leaves them."""
-        path = data_dir / FILE_NAME
-        return _adapter.validate_json(path.read_bytes()) if path.exists() else None
+        try:
+            return _adapter.validate_json((data_dir / FILE_NAME).read_bytes())
+        except (FileNotFoundError, ValidationError):  # of another program, or of a machine that lost its power
+            return None
 
     @staticmethod
     def forget(data_dir: Path) -> None:

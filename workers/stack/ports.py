@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import random
 import socket
 from contextlib import ExitStack
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from perdure.errors import Unavailable
 from workers.stack.lock import FileLock
+from workers.stack.whole_file import write_whole
 
 USUAL = {"temporal": 7233, "temporal_ui": 8233, "postgres": 5432, "weaviate": 8080, "weaviate_grpc": 50051}
 CLUSTER = "weaviate_cluster"
@@ -19,6 +21,7 @@ ANY = range(20_000, 32_000)
 """Where any free port is looked for: below those that a system gives to outgoing connections, which would take one
 between its choice and the start of its server."""
 ATTEMPTS = 20
+_adapter = TypeAdapter(dict[str, int])
 
 
 def choose(asked: dict[str, int | None], memory: Path, taken: Path, claims: ExitStack) -> dict[str, int]:
@@ -32,7 +35,7 @@ def choose(asked: dict[str, int | None], memory: Path, taken: Path, claims: Exit
         Unavailable: a port that was asked for is taken.
     """
     taken.mkdir(parents=True, exist_ok=True)
-    before = json.loads(memory.read_text()) if memory.exists() else {}
+    before = _remembered(memory)
     chosen: dict[str, int] = {}
     with ExitStack() as mine:
         for name in [*USUAL, CLUSTER]:
@@ -51,9 +54,16 @@ def choose(asked: dict[str, int | None], memory: Path, taken: Path, claims: Exit
                     f"Port {port} for {name} is in use. Set PERDURE_{name.upper()}_PORT to another, or to 0 for any.",
                     port=port,
                 )
-        memory.write_text(json.dumps(chosen))
+        write_whole(memory, _adapter.dump_json(chosen))
         claims.push(mine.pop_all())
     return chosen
+
+
+def _remembered(memory: Path) -> dict[str, int]:
+    try:
+        return _adapter.validate_json(memory.read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return {}
 
 
 def _claim(port: int, count: int, taken: Path, claims: ExitStack) -> bool:
