@@ -57,7 +57,7 @@ class SessionStore(Protocol):
 
         Raises:
             Fenced: the owner is another chain.
-            CapacityExceeded: the commit would activate a session too many.
+            CapacityExceeded: the commit would activate a session too many, and none of it is known from long ago.
         """
         ...
 

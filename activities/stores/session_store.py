@@ -135,12 +135,15 @@ class PostgresSessionStore:
                     moved = await connection.scalar(statement, rows)
                     if moved and status == "deleted":
                         await _forget(connection, request)
-        except IntegrityError as error:
-            # A key or a message id that the run had forgotten: say which, and store nothing.
+        except (IntegrityError, CapacityExceeded) as error:
+            # A key or a message id that the run had forgotten: say which, and store nothing. A repeat needs no place.
             known = await self._known(request)
-            if not known.receipts and not known.message_ids:  # then to decide again would end here again
-                raise ApplicationError(str(error.orig), type=UNSTORABLE, non_retryable=True) from error
-            return known
+            if known.receipts or known.message_ids:
+                return known
+            if isinstance(error, CapacityExceeded):
+                raise
+            # To decide again would end here again.
+            raise ApplicationError(str(error.orig), type=UNSTORABLE, non_retryable=True) from error
         except DataError as error:
             raise ApplicationError(str(error.orig), type=UNSTORABLE, non_retryable=True) from error
         return Committed(outcome="committed") if moved else await self._behind(request)

@@ -11,9 +11,11 @@ from sqlalchemy.dialects.postgresql import insert
 
 from activities.stores.engine import Engine
 from activities.stores.tables import sessions, tenants
-from perdure import CapacityExceeded, SessionHandle
+from perdure import CapacityExceeded, IdempotencyConflict, SessionHandle
+from perdure.contract import MAX_BATCH
 from perdure.reader import SessionFilter
 from tests.support.site import Site
+from workflows.core.state import RECEIPTS
 
 
 @pytest.fixture
@@ -70,6 +72,25 @@ async def test_a_suspended_session_does_not_come_back_over_the_limit_and_stays_s
     assert (await b.get()).status == "active"
     with pytest.raises(CapacityExceeded):
         await a.resume()
+
+
+async def test_a_late_repeat_needs_no_place(site: Site, engine: Engine) -> None:
+    session = await site.client.start_session("a")
+    first = await session.add_message("user", "x", message_id="first")
+    for number in range(0, RECEIPTS + 1, MAX_BATCH):  # the run forgets the key
+        keyed = (session.add_message("tool", "y", message_id=f"m{number + n}") for n in range(MAX_BATCH))
+        await asyncio.gather(*keyed)
+    await session.suspend()
+    await _limit(engine, site.settings.tenant, 1)
+    await site.client.start_session("b")
+    before = await site.reader.get_session(site.settings.tenant, "a")
+    assert await session.add_message("user", "x", message_id="first") == first
+    with pytest.raises(IdempotencyConflict):
+        await session.add_message("user", "another", message_id="first")
+    with pytest.raises(CapacityExceeded):
+        await session.add_message("user", "x", message_id="new")
+    assert await site.reader.get_session(site.settings.tenant, "a") == before
+    assert before.status == "suspended"
 
 
 async def test_other_tenants_are_not_counted(site: Site, engine: Engine) -> None:
