@@ -32,7 +32,7 @@ from perdure.errors import PayloadTooLarge, PerdureError
 from perdure.events import MessageAdded
 from perdure.history import CountTokens, line_of
 from perdure.message import Message
-from perdure.reader import Reader
+from perdure.reader import Reader, page_too_large
 from perdure.wire import refusing
 from perdure.working_set import WorkingSet, WorkingSetRef, context_hash
 
@@ -96,7 +96,7 @@ class SessionActivities:
     @activity.defn
     async def read_replay(self, request: ReadPage) -> Replay:
         with refusing():
-            page = await self._reader.read_replay(request.tenant, request.session_id, request.page, PAGE_BYTES)
+            page = await self._reader.read_replay(request.tenant, request.session_id, request.page, PAGE_MOST_BYTES)
             return _passable(page)
 
     @activity.defn
@@ -172,13 +172,7 @@ def _passable(page: P) -> P:
     """
     size = len(page.model_dump_json().encode())
     if size > PAGE_MOST_BYTES:
-        raise PayloadTooLarge(
-            f"This page has {size} bytes of JSON, and is as short as one can be; the session's workflow passes "
-            f"{PAGE_MOST_BYTES} on. Give the client a reader, which reads from PostgreSQL.",
-            field="page",
-            size_bytes=size,
-            limit_bytes=PAGE_MOST_BYTES,
-        )
+        raise page_too_large(size, PAGE_MOST_BYTES)
     return page
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic_core import from_json, to_json
-from sqlalchemy import ColumnElement, Select, and_, func, select
+from sqlalchemy import ColumnElement, Select, Table, Text, and_, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.stores.batches import in_batches
@@ -20,10 +20,13 @@ from perdure.contract import MessagePage, ReadMessages, Replay
 from perdure.errors import SessionDeleted, SessionNotFound
 from perdure.ids import is_id
 from perdure.message import Message
-from perdure.reader import EventPage, SessionFilter, unknown_cursor
+from perdure.reader import EventPage, SessionFilter, page_too_large, unknown_cursor
 from perdure.replay import turns_of
 from perdure.session import Session, SessionPage
 from perdure.working_set import WorkingSet
+
+_FRAME_BYTES = 64
+"""Of the JSON of a turn, around its messages."""
 
 
 class PostgresReader:
@@ -49,12 +52,14 @@ class PostgresReader:
         async with self._engine.connect() as connection:
             session = await _session(connection, tenant, session_id)
             limit = page.limit
-            while True:  # halve the page until it fits: a turn's size is not known before it is read
+            while True:  # halve the page until it fits, and read nothing before it does
                 low, high, complete = await _turn_bounds(connection, tenant, session_id, page, limit)
-                replay = await _replay(connection, session, low, high, complete)
-                if max_bytes is None or limit == 1 or len(replay.model_dump_json().encode()) <= max_bytes:
-                    return replay
-                limit = max(1, limit // 2)
+                size = 0 if max_bytes is None else await _bytes(connection, session, low, high)
+                if max_bytes is None or size <= max_bytes:
+                    return await _replay(connection, session, low, high, complete)
+                if limit == 1:
+                    raise page_too_large(size, max_bytes)
+                limit //= 2
 
     async def read_events(self, tenant: str, session_id: str, after: int = 0, limit: int = 1000) -> EventPage:
         _check_id(session_id)
@@ -149,15 +154,31 @@ async def _turn_bounds(
     return low, top + 1, low == bottom
 
 
+async def _bytes(connection: AsyncConnection, session: Session, low: int, high: int) -> int:
+    """Of the JSON of the turns from `low` to below `high`: about as many as that will have, and no less."""
+    inside = _between(session, low, high)
+    asked = select(messages.c.message_id).where(inside, messages.c.role == "user")
+    of_messages = select(func.octet_length(_row_text(messages)) + _FRAME_BYTES).where(inside)
+    of_sets = select(func.octet_length(_row_text(working_sets))).where(
+        _is(working_sets, session.tenant, session.session_id), working_sets.c.message_id.in_(asked)
+    )
+    sizes = of_messages.union_all(of_sets).subquery()
+    return len(session.model_dump_json().encode()) + int(await connection.scalar(select(func.sum(sizes.c[0]))) or 0)
+
+
+def _row_text(table: Table) -> ColumnElement[str]:
+    """A whole row as JSON."""
+    return cast(func.row_to_json(table.table_valued()), Text)
+
+
+def _between(session: Session, low: int, high: int) -> ColumnElement[bool]:
+    number = messages.c.sequence_number
+    return and_(_is(messages, session.tenant, session.session_id), number >= low, number < high)
+
+
 async def _replay(connection: AsyncConnection, session: Session, low: int, high: int, complete: bool) -> Replay:
     rows = await connection.execute(
-        select(messages)
-        .where(
-            _is(messages, session.tenant, session.session_id),
-            messages.c.sequence_number >= low,
-            messages.c.sequence_number < high,
-        )
-        .order_by(messages.c.sequence_number)
+        select(messages).where(_between(session, low, high)).order_by(messages.c.sequence_number)
     )
     found = [message_of(row) for row in rows.mappings()]
     ids: Sequence[str] = [m.message_id for m in found if m.role == "user"]

@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, Field
 
 from perdure.base import Request, Result
 from perdure.contract import Id, MessagePage, Metadata, ReadMessages, Replay
-from perdure.errors import InvalidRequest
+from perdure.errors import InvalidRequest, PayloadTooLarge
 from perdure.events import Event
 from perdure.session import Session, SessionPage, Status
 
@@ -36,6 +36,17 @@ def unknown_cursor() -> InvalidRequest:
     )
 
 
+def page_too_large(size: int, limit: int) -> PayloadTooLarge:
+    """The refusal of a page of one message or one turn that no workflow can pass on."""
+    return PayloadTooLarge(
+        f"This page has {size} bytes of JSON, and is as short as one can be; the session's workflow passes {limit} on. "
+        "Give the client a reader, which reads from PostgreSQL.",
+        field="page",
+        size_bytes=size,
+        limit_bytes=limit,
+    )
+
+
 class EventPage(Result):
     """Events in order. `complete` is false when there are more."""
 
@@ -60,7 +71,11 @@ class Reader(Protocol):
     async def read_replay(
         self, tenant: str, session_id: str, page: ReadMessages, max_bytes: int | None = None
     ) -> Replay:
-        """A page of whole turns; `limit` counts turns, the bounds are sequence numbers of messages."""
+        """A page of whole turns; `limit` counts turns, the bounds are sequence numbers of messages.
+
+        Raises:
+            PayloadTooLarge: not even one turn is within `max_bytes` of JSON; none was read to find that out.
+        """
         ...
 
     async def read_events(self, tenant: str, session_id: str, after: int = 0, limit: int = 1000) -> EventPage:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import text
 from temporalio.client import WorkflowExecutionStatus, WorkflowUpdateFailedError
 
@@ -15,6 +16,7 @@ from activities.session import PAGE_BYTES
 from activities.stores.engine import Engine
 from activities.stores.session_store import CATCH_UP_BYTES, PostgresSessionStore
 from perdure.contract import MAX_BATCH, MAX_IN_FLIGHT, MAX_REQUEST_BYTES, ReadMessages
+from perdure.errors import PayloadTooLarge
 from perdure.transport import TASK_TIMEOUT
 from tests.sessions.caller import Caller, raw
 from tests.support.eventually import eventually
@@ -163,6 +165,41 @@ async def test_what_a_run_that_is_behind_catches_up_with_is_bounded_in_bytes(sit
     assert found.outcome == "behind"
     assert [event.sequence for event in found.events] == [2, 3]
     assert sum(len(event.model_dump_json().encode()) for event in found.events) < CATCH_UP_BYTES
+
+
+async def test_turns_too_large_for_a_page_are_not_read(site: Site) -> None:
+    caller = await Caller.start(site, "talk", config={"corpus": "none"})
+    for _ in range(3):
+        await caller.update("add_user_message", {"content": "question"})
+        await caller.says("語" * 40_000, role="tool")
+    where = site.settings.tenant, "talk"
+    whole = await site.reader.read_replay(*where, ReadMessages())
+    size = len(whole.model_dump_json().encode())
+    assert len(whole.turns) == 3
+    assert await site.reader.read_replay(*where, ReadMessages(), size + 2000) == whole
+    newest = await site.reader.read_replay(*where, ReadMessages(), size - 1)
+    assert (newest.turns, newest.complete) == (whole.turns[2:], False)
+    with pytest.raises(PayloadTooLarge, match="Give the client a reader") as refused:
+        await site.reader.read_replay(*where, ReadMessages(), size // 4)
+    assert refused.value.details["size_bytes"] > size // 3
+
+
+async def test_a_working_set_counts_for_its_turn(site: Site) -> None:
+    caller = await Caller.start(site, "talk", config={"corpus": "none"})
+    await caller.update("add_user_message", {"content": "question"})
+    where = site.settings.tenant, "talk", ReadMessages()
+    size = len((await site.reader.read_replay(*where)).model_dump_json().encode())
+    with pytest.raises(PayloadTooLarge):
+        await site.reader.read_replay(*where, size - 1)
+    assert await site.reader.read_replay(*where, size + 1000)
+
+
+async def test_what_stands_around_small_messages_counts(site: Site) -> None:
+    caller = await Caller.start(site, "talk")
+    await caller.update("add_messages", batch(1))
+    where = site.settings.tenant, "talk", ReadMessages()
+    size = len((await site.reader.read_replay(*where)).model_dump_json().encode())
+    assert len((await site.reader.read_replay(*where, size - 1)).turns) == MAX_BATCH // 2
 
 
 async def test_the_history_of_a_very_large_message_is_cut(site: Site) -> None:
