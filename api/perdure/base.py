@@ -62,6 +62,22 @@ def parse_field(model: type[M], data: Mapping[str, Any], name: str) -> M:
     raise InvalidRequest(_sentence(problems), errors=problems)
 
 
+def as_json(body: Request) -> dict[str, Any]:
+    """The fields that were given, as they are sent.
+
+    Raises:
+        InvalidRequest: one of them holds what JSON has not.
+    """
+    try:
+        return body.model_dump(mode="json", exclude_unset=True)
+    except ValueError as error:
+        raise InvalidRequest(
+            f"{type(body).__name__} cannot be written as JSON: {printable(str(error))}. "
+            "Send text, numbers, true, false, null, lists and objects.",
+            errors=[],
+        ) from None
+
+
 def _listed(model: type[BaseModel], error: ValidationError, *name: str) -> list[dict[str, str]]:
     """The first problems, each with its field; `name` is where the whole of `model` stands."""
     found = telling(error.errors(include_url=False))[:SHOWN_PROBLEMS]

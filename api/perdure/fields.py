@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, TypedDict, TypeVar
 
 from perdure.base import Request, parse
@@ -57,9 +58,11 @@ def message_request(model: type[M], **fields: Any) -> M:
     return body
 
 
-def batch_request(messages: list[Any], **fields: Any) -> AddMessages:
+def batch_request(messages: Iterable[Any], **fields: Any) -> AddMessages:
     """The request to add several messages, refused here already when no session could take one of them."""
-    listed = [m.model_dump(exclude_unset=True) if isinstance(m, Request) else m for m in messages]
+    listed: object = messages
+    if isinstance(messages, Iterable):  # else `given` says what it takes
+        listed = [m.model_dump(exclude_unset=True) if isinstance(m, Request) else m for m in messages]
     body = given(AddMessages, messages=listed, **fields)
     for message in body.messages:
         check_content(message.content, LARGEST_CONTENT_BYTES)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Unpack
 
-from perdure.base import Request, parse
+from perdure.base import Request, as_json, parse
 from perdure.calls import Calls, Command
 from perdure.contract import (
     PAGE_LIMIT,
@@ -78,7 +78,7 @@ class SessionHandle:
             CorpusVersionNotFound: the corpus does not keep the version `as_of`; `details` say what it keeps.
         """
         body = given(CompileQuery, query=query, retrieval=retrieval, explain=explain)
-        answer = await self._send(Handlers.COMPILE, body.model_dump(exclude_unset=True), None)
+        answer = await self._send(Handlers.COMPILE, as_json(body), None)
         return WorkingSetAnswer.model_validate(answer).working_set
 
     async def add_assistant_message(self, content: Content, **fields: Unpack[MessageFields]) -> Message:
@@ -101,7 +101,7 @@ class SessionHandle:
         expected_head: str | None = None,
     ) -> list[Message]:
         """Add up to 100 messages in one commit: all of them, or none."""
-        body = batch_request(list(messages), request_id=request_id, expected_head=expected_head)
+        body = batch_request(messages, request_id=request_id, expected_head=expected_head)
         answer = await self._command(Handlers.ADD_MESSAGES, body, "request_id")
         return MessagesAnswer.model_validate(answer).messages
 
@@ -297,8 +297,7 @@ class SessionHandle:
     async def _command(self, name: str, body: Request, key_field: str) -> Any:
         """Send a command, with a key."""
         key = getattr(body, key_field) or str(uuid.uuid4())
-        content = body.model_dump(mode="json", exclude_unset=True)
-        return await self._send(name, {**content, key_field: key}, key)
+        return await self._send(name, {**as_json(body), key_field: key}, key)
 
     async def _send(self, name: str, body: dict[str, Any], key: str | None) -> Any:
         revive = {"tenant": self.tenant, "session_id": self.session_id, "restore_only": True}

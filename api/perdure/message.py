@@ -11,6 +11,7 @@ from pydantic_core import to_json
 
 from perdure.base import Result
 from perdure.errors import InvalidMessage, InvalidRole, PayloadTooLarge
+from perdure.problems import printable
 
 Role: TypeAlias = Literal["user", "assistant", "system", "tool"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -117,7 +118,8 @@ def check_role(role: str) -> Role:
     for known in ROLES:
         if lowered == known:
             return known
-    raise InvalidRole(f"Invalid role: {role}. Must be one of: {', '.join(ROLES)}", role=role, roles=list(ROLES))
+    shown = printable(role)
+    raise InvalidRole(f"Invalid role: {shown}. Must be one of: {', '.join(ROLES)}", role=shown, roles=list(ROLES))
 
 
 def check_content(content: Content, limit_bytes: int = MAX_CONTENT_BYTES) -> None:

@@ -126,7 +126,10 @@ def _bounds(field: FieldInfo) -> str:
 
 
 def _quoted(value: Any) -> str:
-    text = printable(json.dumps(value, default=_number, ensure_ascii=False))
+    try:
+        text = printable(json.dumps(value, default=_number, ensure_ascii=False))
+    except (TypeError, ValueError, RecursionError):  # it holds itself, or a number too long to be written, say
+        return f"a {type(value).__name__} that cannot be written as JSON"
     return text if len(text) <= _QUOTED_CHARACTERS else text[: _QUOTED_CHARACTERS - 1] + "…"
 
 

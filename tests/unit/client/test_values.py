@@ -1,0 +1,111 @@
+"""Python values that are no JSON: a client's call refuses each by name, or sends it as Temporal can write it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from temporalio.contrib.pydantic import pydantic_data_converter
+
+from perdure.calls import Calls
+from perdure.errors import InvalidRequest, InvalidRole, PerdureError
+from perdure.handle import SessionHandle
+from perdure.transport import Update
+from tests.unit.client.transport import Script
+
+
+class Sent(Exception):
+    """What a call ends with once it could be written."""
+
+
+class Writes(Script):
+    """Writes a request as Temporal's client does, and sends nothing."""
+
+    async def update(self, update: Update, timeout: timedelta) -> Any:
+        pydantic_data_converter.payload_converter.to_payloads([update.body])
+        raise Sent
+
+
+def circular() -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    value["itself"] = value
+    return value
+
+
+def deep() -> list[Any]:
+    value: list[Any] = []
+    for _ in range(5000):
+        value = [value]
+    return value
+
+
+NO_JSON: dict[str, Any] = {
+    "circular": circular(),
+    "deep": deep(),
+    "long number": 10**5000,
+    "bytes": b"\xff",
+    "object": object(),
+    "surrogate": "\ud800",
+    "surrogate as a key": {"\ud800": 1},
+    "tuple as a key": {(1,): 1},
+    "number": 1.5,
+    "set": {1},
+    "nothing": None,
+}
+
+
+def calls(session: SessionHandle, value: Any) -> list[Awaitable[object]]:
+    """The value in every place of a call where it might stand."""
+    contents: list[Any] = [
+        value,
+        [value],
+        [{"type": "text", "text": value}],
+        [{"type": "tool_result", "tool_call_id": "t", "result": value}],
+    ]
+    return [
+        *(session.add_user_message(content) for content in contents),
+        *(session.add_user_message("x", metadata=metadata) for metadata in (value, {"a": value})),
+        session.add_user_message("x", message_id=value),
+        *(session.add_user_message("x", retrieval=r) for r in (value, {"preset": value}, {"token_budget": value})),
+        *(session.compile("x", retrieval=r) for r in (value, {"preset": value})),
+        session.add_message(value, "x"),
+        *(session.add_messages(m) for m in (value, [value], [{"role": "user", "content": value}])),
+        session.update(title=value),
+        session.update(config=value),
+        *(session.update(config={name: value}) for name in ("corpus", "idle_timeout", "retrieval", "\ud800")),
+        session.compile(value),
+        session.messages(limit=value),
+        session.what_if(retrieval={"mmr_lambda": value}),
+    ]
+
+
+@pytest.fixture
+def session() -> SessionHandle:
+    """A session that is asked, and does not answer."""
+    second = timedelta(seconds=1)
+    return SessionHandle(Calls(Writes(Sent()), rpc_timeout=second, timeout=second), "t", "s", None)
+
+
+@pytest.mark.parametrize("kind", NO_JSON)
+async def test_what_is_no_json_is_refused_by_name(session: SessionHandle, kind: str) -> None:
+    told = await asyncio.gather(*calls(session, NO_JSON[kind]), return_exceptions=True)
+    foreign = [(at, error) for at, error in enumerate(told) if not isinstance(error, PerdureError | Sent)]
+    assert foreign == []
+    for error in told:
+        if isinstance(error, PerdureError):
+            assert error.message.encode()
+
+
+async def test_the_refusal_says_what_to_send(session: SessionHandle) -> None:
+    with pytest.raises(InvalidRequest, match="Send text, numbers, true, false, null, lists and objects") as refused:
+        await session.add_user_message("x", retrieval={"order": object()})
+    assert refused.value.message.startswith("AddUserMessage cannot be written as JSON: ")
+    with pytest.raises(
+        InvalidRequest, match="takes text or a list of parts, not a dict that cannot be written as JSON"
+    ):
+        await session.add_user_message(NO_JSON["circular"])
+    with pytest.raises(InvalidRole, match=r"Invalid role: \\ud800\. Must be one of: user"):
+        await session.add_message("\ud800", "x")
