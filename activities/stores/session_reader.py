@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -72,7 +73,8 @@ class PostgresReader:
             )
             found = [event_of(row) for row in rows.mappings()]
             if not found:
-                await _session(connection, tenant, session_id)
+                with suppress(SessionDeleted):
+                    await _session(connection, tenant, session_id)
             return EventPage(events=found[:limit], complete=len(found) <= limit)
 
     async def list_sessions(self, tenant: str, where: SessionFilter) -> SessionPage:

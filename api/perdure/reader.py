@@ -56,7 +56,7 @@ class EventPage(Result):
 
 class Reader(Protocol):
     """Reads what was committed. Every method raises `SessionNotFound` for an id that it does not know, `SessionDeleted`
-    for a tombstone's, and `Unavailable` when its store does not answer."""
+    for a tombstone's (but `read_events`), and `Unavailable` when its store does not answer."""
 
     async def get_session(self, tenant: str, session_id: str) -> Session:
         """The session as of its last commit."""
@@ -79,7 +79,7 @@ class Reader(Protocol):
         ...
 
     async def read_events(self, tenant: str, session_id: str, after: int = 0, limit: int = 1000) -> EventPage:
-        """Events with a sequence over `after`."""
+        """Events with a sequence over `after`; a deleted session has one, which is its tombstone."""
         ...
 
     async def list_sessions(self, tenant: str, where: SessionFilter) -> SessionPage:

@@ -146,6 +146,16 @@ async def test_deleting_removes_all_rows_and_runs_and_leaves_a_tombstone(site: S
             await read
 
 
+async def test_the_events_of_a_deleted_session_are_its_tombstone_and_none_after(site: Site) -> None:
+    session = await site.client.start_session("talk")
+    await session.add_message("user", "secret")
+    await session.delete()
+    (tombstone,) = (await site.reader.read_events(site.settings.tenant, "talk", after=1)).events
+    assert tombstone.data.type == "session_deleted"
+    rest = await site.reader.read_events(site.settings.tenant, "talk", after=tombstone.sequence)
+    assert (rest.events, rest.complete) == ([], True)
+
+
 async def test_what_a_deleted_session_refuses_leaves_no_run_either(site: Site) -> None:
     caller = await Caller.start(site, "talk")
     await caller.update("delete")
