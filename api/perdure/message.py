@@ -27,6 +27,10 @@ MAX_METADATA_BYTES = 16 * 1024
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    def model_post_init(self, _: Any, /) -> None:
+        """Requests are sent without what was not given; a part is nothing without its type."""
+        self.__pydantic_fields_set__.add("type")
+
 
 class TextPart(_Part):
     type: Literal["text"] = "text"

@@ -11,8 +11,10 @@ import pytest
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from perdure.calls import Calls
+from perdure.contract import NewMessage
 from perdure.errors import InvalidRequest, InvalidRole, PerdureError
 from perdure.handle import SessionHandle
+from perdure.message import Part, TextPart, ToolCallPart
 from perdure.transport import Update
 from tests.unit.client.transport import Script
 
@@ -109,3 +111,14 @@ async def test_the_refusal_says_what_to_send(session: SessionHandle) -> None:
         await session.add_user_message(NO_JSON["circular"])
     with pytest.raises(InvalidRole, match=r"Invalid role: \\ud800\. Must be one of: user"):
         await session.add_message("\ud800", "x")
+
+
+@pytest.mark.parametrize("part", [TextPart(text="x"), ToolCallPart(tool_call_id="t", name="n")])
+async def test_a_part_made_in_python_is_sent_with_its_type(part: Part) -> None:
+    script, second = Script(Sent()), timedelta(seconds=1)
+    session = SessionHandle(Calls(script, rpc_timeout=second, timeout=second), "t", "s", None)
+    for sent in (session.add_user_message([part]), session.add_messages([NewMessage(role="user", content=[part])])):
+        with pytest.raises(Sent):
+            await sent
+    one, several = (update.body for update in script.updates)
+    assert one["content"][0]["type"] == several["messages"][0]["content"][0]["type"] == part.type
