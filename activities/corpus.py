@@ -148,7 +148,7 @@ def _cut(step: Step, files: Sequence[StagedFile], embedder: Embedder) -> tuple[l
 
 def _span(upload: Upload, path: str, piece: Piece) -> Span:
     return Span(
-        span_id=span_id(upload.corpus, path, piece.start_line, piece.end_line, piece.text),
+        span_id=span_id(upload.corpus, path, piece.start_line, piece.end_line, *piece.indexed),
         artifact_id=artifact_id(upload.tenant, upload.corpus, path),
         path=path,
         start_line=piece.start_line,

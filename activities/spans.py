@@ -108,9 +108,11 @@ def artifact_id(tenant: str, corpus: str, path: str) -> str:
     return _id([tenant, corpus, path])
 
 
-def span_id(corpus: str, path: str, start_line: int, end_line: int, text: str) -> str:
-    """The span's id, a function of where it is and what it says: the same in any store and in any order of ingest."""
-    return _id([corpus, path, start_line, end_line, hashlib.sha256(text.encode()).hexdigest()])
+def span_id(corpus: str, path: str, start_line: int, end_line: int, *indexed: str) -> str:
+    """The span's id, a function of where it is and of all that is indexed of it: the same in any store and in any order
+    of ingest. Enclosing names are indexed too, so lines that stay as they are make another span under another heading.
+    """
+    return _id([corpus, path, start_line, end_line, *(hashlib.sha256(text.encode()).hexdigest() for text in indexed)])
 
 
 def _id(parts: Sequence[str | int]) -> str:

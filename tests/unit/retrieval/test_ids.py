@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from activities.indexed_text import indexed_text
+from activities.outline import Line
 from activities.spans import artifact_id, span_id
+from tests.support.embedders import Hashed
 
 
 def test_an_id_is_the_same_in_any_process() -> None:
@@ -13,6 +16,12 @@ def test_an_id_is_the_same_in_any_process() -> None:
 def test_parts_that_join_to_the_same_text_have_different_ids() -> None:
     assert artifact_id("t", "a", "b/c") != artifact_id("t", "a/b", "c")
     assert span_id("a", "b1", 1, 2, "x") != span_id("a", "b", 11, 2, "x")
+
+
+def test_the_same_lines_under_another_name_are_another_span() -> None:
+    cat, cats = (indexed_text("a.py", [Line("pass", within=(name,))], Hashed().sizes) for name in ("Cat", "Cats"))
+    assert cat.searched == cats.searched  # stems alone do not tell
+    assert span_id("c", "a.py", 1, 1, *cat) != span_id("c", "a.py", 1, 1, *cats)
 
 
 def test_a_changed_text_or_place_changes_the_id() -> None:
