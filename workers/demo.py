@@ -177,7 +177,7 @@ class Demo:
             self._say(Text(f"{used}, {working_set.compilation_time_ms:.0f} ms"))
             if working_set.degraded:
                 self._say(Text(f"  degraded: {working_set.degraded_reason}", style="yellow"))
-            self._say(citations_text(working_set))
+            self._say(citations_text(working_set, top=len(working_set.citations)))
             cited = [c.model_dump(include={"path", "start_line", "end_line", "score"}) for c in working_set.citations]
             self._turns.append(
                 {
