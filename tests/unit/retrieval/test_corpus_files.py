@@ -87,16 +87,16 @@ def test_a_folder_that_cannot_be_listed_is_reported_last(tmp_path: Path, monkeyp
     ]
 
 
-def test_fifty_thousand_files_are_read_in_order_one_at_a_time(tmp_path: Path) -> None:
+def test_five_thousand_files_are_read_in_order_one_at_a_time(tmp_path: Path) -> None:
     folders = [tmp_path / f"{n:02}" for n in range(50)]
     for folder in folders:
         folder.mkdir()
-        for n in range(1000):
+        for n in range(100):
             (folder / f"{n:03}.txt").write_bytes(b"x\n")
     entries = read_folder(tmp_path)
     assert next(entries) == ("00/000.txt", "x\n")
-    folders[49].joinpath("999.txt").write_bytes(b"changed\n")  # not read yet
+    folders[49].joinpath("099.txt").write_bytes(b"changed\n")  # not read yet
     rest = list(entries)
-    assert len(rest) == 49_999
-    assert rest[-1] == ("49/999.txt", "changed\n")
+    assert len(rest) == 4_999
+    assert rest[-1] == ("49/099.txt", "changed\n")
     assert rest == sorted(rest, key=lambda entry: entry[0] if isinstance(entry, tuple) else "")
