@@ -9,6 +9,8 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
+from perdure.errors import InvalidRequest
+
 if TYPE_CHECKING:
     from opentelemetry.metrics import Meter
     from opentelemetry.sdk.metrics import MeterProvider
@@ -36,7 +38,7 @@ def start(service_name: str) -> None:
     `service_name` is used unless `OTEL_SERVICE_NAME` is set. Call it once, before any client is connected.
 
     Raises:
-        ValueError: `OTEL_TRACES_EXPORTER` or `OTEL_METRICS_EXPORTER` is neither `otlp` nor `console`.
+        InvalidRequest: `OTEL_TRACES_EXPORTER` or `OTEL_METRICS_EXPORTER` is neither `otlp` nor `console`.
     """
     if enabled("TRACES"):
         _start_traces(_resource(service_name))
@@ -89,7 +91,7 @@ def _exporter(signal: str) -> str:
     name = f"OTEL_{signal}_EXPORTER"
     exporter = os.environ.get(name) or "otlp"
     if exporter not in ("otlp", "console"):
-        raise ValueError(f"{name} is {exporter!r}; use otlp, console or none.")
+        raise InvalidRequest(f"{name} is {exporter!r}; use otlp, console or none.", errors=[])
     return exporter
 
 

@@ -38,7 +38,7 @@ class TextPart(_Part):
 
 
 class ThoughtPart(_Part):
-    """Tells its type in every form; without it, it would be a text part."""
+    """Tells its type where defaults are left out too, as in a body's hash: without it, it would be a text part."""
 
     type: Literal["thought"] = "thought"
     text: str

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from perdure.errors import InvalidRequest
 from workers.telemetry import JsonFormatter, enabled, meter, start
 
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
@@ -46,7 +47,7 @@ def test_instruments_do_nothing_while_metrics_are_off() -> None:
 
 def test_an_exporter_that_is_not_known_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_METRICS_EXPORTER", "carrier-pigeon")
-    with pytest.raises(ValueError, match="OTEL_METRICS_EXPORTER is 'carrier-pigeon'"):
+    with pytest.raises(InvalidRequest, match="OTEL_METRICS_EXPORTER is 'carrier-pigeon'"):
         start("perdure-test")
 
 
