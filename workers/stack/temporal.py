@@ -57,8 +57,9 @@ class TemporalServer(Part):
             *(f"--ui-port={self._ui_port}", f"--namespace={self.namespace}", f"--db-filename={self._data}"),
             # The default of 20 adds tens of milliseconds to each regular activity: there is one shard.
             "--dynamic-config-value=history.transferProcessorMaxPollRPS=2000",
-            # A closed run can be deleted only after one of these, and by default they come every 30 s.
-            '--dynamic-config-value=history.transferProcessorUpdateAckInterval="2s"',
+            # A closed run can be deleted only after one of each, and by default they come every 30 s.
+            '--dynamic-config-value=history.transferProcessorUpdateAckInterval="1s"',
+            '--dynamic-config-value=history.visibilityProcessorUpdateAckInterval="1s"',
             *("--log-level=warn", "--log-format=json", *searched),
         ]
 
