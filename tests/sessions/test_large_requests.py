@@ -47,6 +47,21 @@ async def test_the_largest_batch_has_the_same_answer_each_time(caller: Caller) -
     assert await still_open(caller)
 
 
+def results(count: int) -> dict[str, Any]:
+    """Messages of parts that are larger when we write them: with the fields that were left out."""
+    parts = [{"type": "tool_result", "tool_call_id": ""}] * count
+    return {"request_id": "results", "messages": [{"role": "tool", "content": parts}] * MAX_BATCH}
+
+
+async def test_a_batch_that_grows_when_it_is_written_is_answered_each_time_or_refused(caller: Caller) -> None:
+    refused = await caller.refused("add_messages", results(250))
+    assert refused.name == PayloadTooLarge.__name__
+    largest = results(140)
+    first = await caller.update("add_messages", largest)
+    assert await caller.update("add_messages", largest) == first
+    assert await still_open(caller)
+
+
 async def test_large_messages_at_once_are_answered_or_sent_back(
     stack: Stack, settings: Settings, tmp_path: Path
 ) -> None:

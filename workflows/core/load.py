@@ -32,8 +32,8 @@ def may_grow_too_large(size: int) -> bool:
 
 
 def size_of(body: Request) -> int:
-    """A request's bytes as we write them."""
-    return len(to_json(body, exclude_none=True))
+    """A request's bytes as we write them, in events and in answers: with what was left out, as null."""
+    return len(to_json(body))
 
 
 def load_of(body: Request) -> int:
