@@ -36,6 +36,8 @@ replay when it wakes."""
 LIGHT_STATE_BYTES = WINDOW_BYTES
 """Of the window: only a single message makes it heavier. A task has room for this beside all that it carries."""
 
+_UNREADABLE = object()
+
 PURGED_ALONE = "purged-alone"
 """Name of the patch since which a refused run has a purge of its own."""
 
@@ -240,5 +242,12 @@ class Life:
             indexed.get(USER) != session.user_id and workflow.patched("another-user-is-shown")
         ):
             workflow.upsert_search_attributes(attributes(session))
-        if workflow.memo_value("title", None) != session.title:
+        if _shown_title() != session.title:
             workflow.upsert_memo({"title": session.title})
+
+
+def _shown_title() -> object:
+    try:
+        return workflow.memo_value("title", None)
+    except Exception:  # a caller wrote it with a codec that this worker has not; out of a handler it would stop the run
+        return _UNREADABLE

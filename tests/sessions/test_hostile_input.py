@@ -6,11 +6,14 @@ import asyncio
 from typing import Any
 
 import pytest
+from temporalio.api.common.v1 import Payload
 from temporalio.client import WorkflowFailureError, WorkflowQueryFailedError, WorkflowUpdateFailedError
+from temporalio.common import RawValue
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Replayer
 
+from perdure.contract import SESSION_WORKFLOW
 from perdure.errors import SessionNotFound
 from tests.sessions.caller import Caller, raw
 from tests.support.eventually import eventually
@@ -50,6 +53,20 @@ async def test_hostile_input_is_refused_by_name_and_the_session_goes_on(
     assert refused.name == refusal
     assert len(refused.message) < 3000
     assert (await caller.says("still here")).sequence_number == 0
+
+
+async def test_a_title_in_a_codec_that_the_worker_has_not_stops_nothing(site: Site) -> None:
+    sealed = RawValue(Payload(metadata={"encoding": b"binary/encrypted"}, data=b"?"))
+    start = {"tenant": site.settings.tenant, "session_id": "talk", "title": "Plain"}
+    handle = await site.bare.start_workflow(
+        SESSION_WORKFLOW,
+        start,
+        id=site.workflow_id("talk"),
+        task_queue=site.settings.task_queue,
+        memo={"title": sealed},
+    )
+    assert (await Caller(site, "talk", handle).says("Hello")).sequence_number == 0
+    assert await (await handle.describe()).memo_value("title") == "Plain"
 
 
 async def test_one_message_id_under_many_keys_at_once_is_stored_once(caller: Caller) -> None:
