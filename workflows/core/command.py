@@ -60,19 +60,25 @@ def command_of(name: str, body: Request, fallback_key: str, at: datetime) -> Com
     return Command(name=name, key=key, body_hash=body_hash(name, body), body=body, at=at)
 
 
-_SHAPES_THE_ANSWER = {"message_id", "request_id", "return_working_set", "explain"}
+_NOT_HASHED = {"message_id", "request_id", "return_working_set", "explain"}
 
 
 def body_hash(name: str, body: Request) -> str:
     """What must not differ when a key is used again: the command's name and body, without the key itself."""
     # A field that is left out and one that is sent as its default ask for the same, but where null clears.
     partial = isinstance(body, UpdateSession)
-    content = body.model_dump(exclude=_SHAPES_THE_ANSWER, exclude_unset=partial, exclude_defaults=not partial)
-    return _digest([name, dict(sorted(content.items()))])
+    return _digest([name, body.model_dump(exclude=_NOT_HASHED, exclude_unset=partial, exclude_defaults=not partial)])
 
 
 def _digest(content: object) -> str:
-    return hashlib.sha256(to_json(content)).hexdigest()[:32]
+    return hashlib.sha256(to_json(_ordered(content))).hexdigest()[:32]
+
+
+def _ordered(value: object) -> object:
+    """The same JSON in one order of names: a sender's map may have another one each time."""
+    if isinstance(value, dict):
+        return {name: _ordered(value[name]) for name in sorted(value)}
+    return [_ordered(item) for item in value] if isinstance(value, list) else value
 
 
 def message_id_in(key: str, index: int) -> str:

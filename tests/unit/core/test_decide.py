@@ -73,6 +73,12 @@ def test_a_default_sent_or_left_out_is_the_same_body() -> None:
     assert body_hash("add_user_message", left_out) == body_hash("add_user_message", sent)
 
 
+def test_the_order_of_names_makes_no_other_body() -> None:
+    one, other = {"a": 1, "b": {"c": [{"d": 2, "e": 3}]}}, {"b": {"c": [{"e": 3, "d": 2}]}, "a": 1}
+    first, second = (AddUserMessage(content="a", metadata=metadata) for metadata in (one, other))
+    assert body_hash("add_user_message", first) == body_hash("add_user_message", second)
+
+
 def test_a_thought_is_another_body_than_the_same_text() -> None:
     said, thought = (AddAssistantMessage(content=[part(text="a")]) for part in (TextPart, ThoughtPart))
     assert body_hash("add_assistant_message", said) != body_hash("add_assistant_message", thought)
