@@ -47,7 +47,7 @@ class Life:
 
     def __init__(self, raw: RawValue) -> None:
         self._committer: Committer | None = None
-        self._refused: PerdureError | None = None
+        self._refused: PerdureError | ApplicationError | None = None
         self._active_at = workflow.now()
         self._lingered = False
         self._least_bytes = 2 * len(raw.payload.data)  # a run that spends less than it was given never ends
@@ -105,7 +105,8 @@ class Life:
                 retry_policy=RETRY,
             )
         except (ActivityError, ApplicationError) as error:
-            self._refused = named(cause_of(error))
+            cause = cause_of(error)
+            self._refused = cause if cause.type == FENCED else named(cause)  # a client sends that again by itself
             return
         self._committer = Committer(restored(opened), owner)
         self._show()
@@ -211,7 +212,7 @@ class Life:
         if self._committer and self._committer.fenced:
             raise ApplicationError("Another run owns this session.", type=FENCED, non_retryable=True)
         if self._refused:
-            raise refusal(self._refused)
+            raise refusal(self._refused) if isinstance(self._refused, PerdureError) else self._refused
 
     async def _purge(self) -> None:
         """Have this run removed, and if the session is deleted, all runs before it."""

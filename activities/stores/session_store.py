@@ -136,6 +136,8 @@ class PostgresSessionStore:
                     if moved and status == "deleted":
                         await _forget(connection, request)
         except (IntegrityError, CapacityExceeded) as error:
+            if isinstance(error, CapacityExceeded) and (behind := await self._behind(request)).events:
+                return behind  # an attempt that died took the place, which others have filled since
             # A key or a message id that the run had forgotten: say which, and store nothing. A repeat needs no place.
             known = await self._known(request)
             if known.receipts or known.message_ids:
@@ -146,7 +148,12 @@ class PostgresSessionStore:
             raise ApplicationError(str(error.orig), type=UNSTORABLE, non_retryable=True) from error
         except DataError as error:
             raise ApplicationError(str(error.orig), type=UNSTORABLE, non_retryable=True) from error
-        return Committed(outcome="committed") if moved else await self._behind(request)
+        if moved:
+            return Committed(outcome="committed")
+        behind = await self._behind(request)
+        if not behind.events:  # Postgres has lost what this run saw stored: the next run takes what it has
+            raise fenced(request.owner)
+        return behind
 
     async def _behind(self, request: Commit) -> Committed:
         """The events after the base, which an attempt that died had committed."""

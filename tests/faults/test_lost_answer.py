@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 
 from sqlalchemy import update
@@ -11,7 +11,8 @@ from sqlalchemy import update
 from activities.commit import Commit, Committed
 from activities.ports import SessionStore
 from activities.stores.engine import Engine
-from activities.stores.tables import tenants
+from activities.stores.session_rows import is_session
+from activities.stores.tables import sessions, tenants
 from perdure.contract import MAX_BATCH
 from perdure.events import Event
 from perdure.session import SessionConfig
@@ -49,11 +50,11 @@ class Flaky(OwnStore):
 
 
 class LosesOnce(OwnStore):
-    """A store that loses the answer to the first commit of an event of that type."""
+    """A store that loses the answer to the first commit of an event of that type; `meanwhile` something happens."""
 
-    def __init__(self, inner: SessionStore, kind: str) -> None:
+    def __init__(self, inner: SessionStore, kind: str, meanwhile: Callable[[], Awaitable[None]] | None = None) -> None:
         super().__init__(inner)
-        self._kind = kind
+        self._kind, self._meanwhile = kind, meanwhile
         self.lost = False
 
     async def commit(
@@ -62,6 +63,8 @@ class LosesOnce(OwnStore):
         answer = await self.inner.commit(request, completed, working_sets)
         if not self.lost and any(event.data.type == self._kind for event in completed):
             self.lost = True
+            if self._meanwhile:
+                await self._meanwhile()
             raise ConnectionError("the connection broke")
         return answer
 
@@ -121,6 +124,26 @@ async def test_a_session_that_came_back_under_a_limit_is_not_in_its_own_way_when
         assert (await session.add_user_message("I am back", message_id="k")).message == added
         assert (await session.get()).status == "active"
         assert [m.message_id for m in (await session.messages()).messages] == ["k"]
+
+
+async def test_a_session_whose_place_was_filled_when_the_answer_was_lost_is_as_it_was_stored(site: Site) -> None:
+    engine = Engine(site.settings.require_database_url())
+    tenant = site.settings.tenant
+
+    async def fill() -> None:
+        async with engine.begin() as connection:
+            other = update(sessions).where(is_session(sessions, tenant, "other"))
+            await connection.execute(other.values(status="active"))
+            await connection.execute(update(tenants).where(tenants.c.tenant == tenant).values(max_active_sessions=1))
+
+    async with worker_on(site, lambda store: LosesOnce(store, "session_resumed", meanwhile=fill)):
+        await (await site.client.start_session("other")).suspend()
+        session = await site.patient(timeout=20).start_session("a")
+        await session.suspend()
+        added = (await session.add_user_message("I am back")).message
+        seen = await session.get()
+        assert (seen.status, seen.active_message_id) == ("active", added.message_id)
+    await engine.dispose()
 
 
 async def test_an_idle_session_is_suspended_and_not_archived_at_once_when_the_answer_is_lost(site: Site) -> None:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, select, update
 from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
@@ -14,7 +14,7 @@ from activities.commit import Commit, Open, Owner
 from activities.stores.engine import Engine
 from activities.stores.session_rows import is_session
 from activities.stores.session_store import PostgresSessionStore
-from activities.stores.tables import sessions
+from activities.stores.tables import events, messages, sessions
 from perdure.contract import AddMessage, Handlers, StartSession
 from perdure.wire import FENCED
 from tests.sessions.caller import Caller
@@ -128,3 +128,42 @@ async def test_a_running_session_that_another_run_has_taken_refuses_its_next_mes
     assert isinstance(ended.value.cause, ApplicationError)
     assert ended.value.cause.type == FENCED
     assert await _stored(caller.site) == ["Hello"]
+
+
+async def test_a_session_whose_newest_message_postgres_lost_goes_on_from_what_is_there(
+    site: Site, engine: Engine
+) -> None:
+    session = await site.client.start_session(SESSION)
+    first = (await session.add_user_message("Hello")).message
+    tenant = site.settings.tenant
+    async with engine.begin() as connection:  # as a failover leaves it to a standby that lagged behind
+        before = (await connection.execute(select(sessions).where(is_session(sessions, tenant, SESSION)))).one()
+    await session.add_user_message("Lost", message_id="lost")
+    async with engine.begin() as connection:
+        newer = events.c.sequence > before.event_sequence
+        await connection.execute(delete(events).where(is_session(events, tenant, SESSION), newer))
+        await connection.execute(
+            delete(messages).where(is_session(messages, tenant, SESSION), messages.c.message_id == "lost")
+        )
+        row = update(sessions).where(is_session(sessions, tenant, SESSION))
+        await connection.execute(
+            row.values(
+                event_sequence=before.event_sequence,
+                message_count=before.message_count,
+                active_message_id=before.active_message_id,
+            )
+        )
+    added = (await session.add_user_message("And now?")).message
+    assert (added.sequence_number, added.parent_message_id) == (1, first.message_id)
+    assert (await session.add_user_message("Lost", message_id="lost")).message.sequence_number == 2
+    assert await _stored(site) == ["Hello", "And now?", "Lost"]
+
+
+async def test_a_run_whose_clock_is_behind_its_predecessors_is_waited_for(site: Site, engine: Engine) -> None:
+    session = await site.client.start_session(SESSION)
+    await session.add_user_message("Hello")
+    await site.bare.get_workflow_handle(session.workflow_id).terminate()
+    async with engine.begin() as connection:
+        row = update(sessions).where(is_session(sessions, site.settings.tenant, SESSION))
+        await connection.execute(row.values(owner_started_at=datetime.now(UTC) + timedelta(seconds=2)))
+    assert (await session.add_user_message("Still here?")).message.sequence_number == 1
