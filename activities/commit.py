@@ -10,6 +10,8 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import to_json
+from temporalio.api.common.v1 import Payload
+from temporalio.common import RawValue
 from typing_extensions import TypedDict
 
 from perdure.contract import ReadMessages, StartSession
@@ -167,6 +169,19 @@ class Commit(_Wire):
     events: list[Event]
     changed: SessionFields
     compile: list[Compile] = Field(default_factory=list)
+
+
+def packed(request: Commit) -> RawValue:
+    """The input of a commit's activity, a half of its JSON: the SDK keeps it in memory until the run ends.
+
+    It is no part of the history, and nobody else reads it: so it names no encoding, which would be kept as well.
+    """
+    return RawValue(Payload(data=zlib.compress(to_json(request), 1)))
+
+
+def unpacked(raw: RawValue) -> Commit:
+    """The commit again."""
+    return Commit.model_validate_json(zlib.decompress(raw.payload.data))
 
 
 class Completion(_Wire):

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from temporalio import activity
+from temporalio.common import RawValue
 
 from activities.commit import (
     PAGE_MOST_BYTES,
@@ -25,6 +26,7 @@ from activities.commit import (
     answerable,
     completed,
     deflated,
+    unpacked,
 )
 from activities.ports import Compiler, SessionStore
 from perdure.contract import MessagePage, Replay
@@ -112,11 +114,11 @@ class SessionActivities:
             )
             return Compiled(working_set=_answer(working_set, request.room))
 
-    def _commit_named(self, name: str) -> Callable[[Commit], Awaitable[Committed]]:
+    def _commit_named(self, name: str) -> Callable[[RawValue], Awaitable[Committed]]:
         @activity.defn(name=name)
-        async def commit(request: Commit) -> Committed:
+        async def commit(request: RawValue) -> Committed:
             with refusing():
-                return await self._commit(request)
+                return await self._commit(unpacked(request))
 
         return commit
 

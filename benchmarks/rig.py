@@ -58,8 +58,12 @@ class Talk:
         return found
 
 
-ANSWER = "It does, with one exception: what was accepted before the call is carried out to its end. " * 3
-"""What the assistant always says."""
+ANSWER = (
+    "It does, with one exception: what was accepted before the call is carried out to its end. The queue is left as it "
+    "stands, so a later step may find entries older than itself; compare their numbers with the one in the header, and "
+    "skip those that are smaller. Nothing else changes."
+)
+"""What the assistant always says; no sentence twice, since what is kept of it may be compressed."""
 
 
 class Rig:

@@ -20,6 +20,7 @@ from activities.commit import (
     Owner,
     ReadAnswer,
     completed,
+    packed,
 )
 from perdure.contract import AddUserMessage
 from perdure.errors import PerdureError
@@ -143,14 +144,16 @@ class Committer:
             name = "suspend_session"
         result = await workflow.execute_local_activity(
             name,
-            Commit(
-                tenant=state.session.tenant,
-                session_id=state.session.session_id,
-                owner=self.owner,
-                base_sequence=self.state.event_sequence,
-                events=events,
-                changed=changed(self.state.session, state.session),
-                compile=[item for draft in drafts for item in draft.compiles],
+            packed(
+                Commit(
+                    tenant=state.session.tenant,
+                    session_id=state.session.session_id,
+                    owner=self.owner,
+                    base_sequence=self.state.event_sequence,
+                    events=events,
+                    changed=changed(self.state.session, state.session),
+                    compile=[item for draft in drafts for item in draft.compiles],
+                )
             ),
             result_type=Committed,
             start_to_close_timeout=ATTEMPT,

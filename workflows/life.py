@@ -76,6 +76,8 @@ class Life:
     async def _live(self) -> None:
         if self._committer is None and self._refused is None:
             await self._open()
+        if self._committer is not None:  # the rest has gone into the state, and would be kept twice
+            self._input = SessionInput(tenant=self._input.tenant, session_id=self._input.session_id)
         while not self._ended:
             await self._until_due()
             if self._ended or self._due_to_roll:

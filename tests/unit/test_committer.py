@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from temporalio import workflow
+from temporalio.common import RawValue
 
-from activities.commit import Commit, Committed, Owner
+from activities.commit import Committed, Owner, unpacked
 from perdure.base import Request
 from perdure.contract import AddMessage
 from perdure.events import Event, MessageAdded
@@ -31,8 +32,9 @@ class Stored:
         self.events = events
         self.open = asyncio.Event()
 
-    async def activity(self, _name: str, request: Commit, **_options: Any) -> Committed:
+    async def activity(self, _name: str, packed: RawValue, **_options: Any) -> Committed:
         await self.open.wait()
+        request = unpacked(packed)
         if request.base_sequence < len(self.events):
             return Committed(outcome="behind", events=self.events[request.base_sequence :])
         self.events += request.events
