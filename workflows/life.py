@@ -50,7 +50,8 @@ class Life:
         self._refused: PerdureError | ApplicationError | None = None
         self._active_at = workflow.now()
         self._lingered = False
-        self._least_bytes = 2 * len(raw.payload.data)  # a run that spends less than it was given never ends
+        # A heavy input alone must not use the budget up, or each run would continue as new at once.
+        self._least_bytes = 2 * len(raw.payload.data)
         try:
             self._input = parse(SessionInput, json_of(raw))
         except PerdureError as error:
@@ -206,12 +207,13 @@ class Life:
 
     async def _leave(self) -> None:
         """End the run; what was deleted, or should never have been started, leaves no history behind."""
-        deleted = self._committer is not None and self._state.session.status == "deleted"
-        if deleted and self._committer is not None and self._committer.commits == 0:
+        committer = self._committer
+        deleted = committer is not None and committer.state.session.status == "deleted"
+        if committer is not None and deleted and committer.commits == 0:  # it was started on a tombstone
             self._refused = SessionDeleted(session_id=self._input.session_id)
         if deleted or isinstance(self._refused, SessionNotFound | SessionDeleted):
             await self._purge()
-        if self._committer and self._committer.fenced:
+        if committer is not None and committer.fenced:
             raise ApplicationError("Another run owns this session.", type=FENCED, non_retryable=True)
         if self._refused:
             raise refusal(self._refused) if isinstance(self._refused, PerdureError) else self._refused

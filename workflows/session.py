@@ -58,7 +58,8 @@ ERROR_CHARACTERS = 1000
 
 @workflow.defn(name=SESSION_WORKFLOW)
 class SessionWorkflow(Admission):
-    """One conversation. Handlers: parse, commit, answer. `Admission` keeps out what is too much, `Life` the time."""
+    """One conversation. Handlers parse, commit, answer; `Admission` bounds what is in flight; `Life` opens, times and
+    ends the run."""
 
     @workflow.init
     def __init__(self, raw: RawValue = NOTHING) -> None:

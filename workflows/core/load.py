@@ -13,7 +13,7 @@ TASK_BYTES = 3840 * 1024
 """Temporal takes 4 MB from a worker at once, and ends a workflow whose task brings more: the requests that it accepts,
 the results of its activities, and its answers."""
 READ_LOAD = 2 * PAGE_MOST_BYTES
-"""Of a page: as an activity's result, and as an answer."""
+"""Bytes that a page adds to a task: it passes twice, as an activity's result and as the update's answer."""
 
 _CARRIED = 3
 """Times that a request is carried: as it is accepted, read again if its key is known, and answered."""
@@ -22,8 +22,9 @@ _GROWTH = 8
 _SET_BYTES = 64 * 1024
 _TOKEN_BYTES = 24
 _EXPLANATION_BYTES = 1024 * 1024
-"""What a working set may take, deflated in a result and then in an answer: in any case, for each token of its budget,
-and for an explanation. One that takes more is stored, and not answered."""
+"""Bytes that a working set may add to a task, where it passes twice, deflated in an activity's result and as JSON in
+the answer: a base, a share for each token of its budget, and a share for its explanation. One that takes more is
+stored, and not answered."""
 
 
 def may_grow_too_large(size: int) -> bool:
