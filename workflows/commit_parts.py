@@ -11,7 +11,7 @@ from perdure.events import Event, EventData, MessageAdded, SessionArchived
 from perdure.message import text_of
 from perdure.session import Session
 from perdure.thread_query import searched
-from workflows.core.command import Command, Expire, RecordError
+from workflows.core.command import AnyCommand, Command, Expire, RecordError
 from workflows.core.decide import compiler_config
 from workflows.core.load import room_for
 from workflows.core.state import SessionState
@@ -27,7 +27,7 @@ ACTIVITY_OF = {
 }
 
 
-def numbered(command: Command | Expire | RecordError, data: Sequence[EventData], event_sequence: int) -> list[Event]:
+def numbered(command: AnyCommand, data: Sequence[EventData], event_sequence: int) -> list[Event]:
     """The events of a command, on top of `event_sequence`, with its key."""
     key, digest = (None, None) if isinstance(command, Expire) else (command.key, command.body_hash)
     return [
@@ -43,7 +43,7 @@ def numbered(command: Command | Expire | RecordError, data: Sequence[EventData],
     ]
 
 
-def compiles(command: Command | Expire | RecordError, made: list[Event], after: SessionState) -> list[Compile]:
+def compiles(command: AnyCommand, made: list[Event], after: SessionState) -> list[Compile]:
     """The working sets that the command's messages get, under the settings that the session had when they came."""
     if not isinstance(command, Command) or not isinstance(command.body, AddUserMessage):
         return []
@@ -76,7 +76,7 @@ def changed(before: Session, after: Session) -> SessionFields:
     return cast("SessionFields", fields)
 
 
-def activity_name(commands: list[Command | Expire | RecordError], events: list[Event]) -> str:
+def activity_name(commands: list[AnyCommand], events: list[Event]) -> str:
     """Under which name Temporal shows the commit of these commands, which cause `events`."""
     if len(commands) > 1:
         return "record_messages"

@@ -27,7 +27,7 @@ from perdure.errors import PerdureError
 from perdure.events import Event, MessageAdded
 from perdure.wire import FENCED, refusal
 from workflows.commit_parts import activity_name, changed, compiles, numbered
-from workflows.core.command import Command, Expire, RecordError
+from workflows.core.command import AnyCommand, Command, Expire, RecordError
 from workflows.core.decide import compiler_config, conflict, decide, outlived, receipt_of
 from workflows.core.load import room_for
 from workflows.core.state import SessionState, fold
@@ -54,7 +54,7 @@ class Outcome:
 class _Entry:
     """A command in the queue, and later its outcome or its refusal."""
 
-    def __init__(self, command: Command | Expire | RecordError, answered: bool) -> None:
+    def __init__(self, command: AnyCommand, answered: bool) -> None:
         self.command = command
         self.answered = answered
         self.outcome: Outcome | None = None
@@ -94,7 +94,7 @@ class Committer:
         """Whether nothing waits and nothing is being written."""
         return not self._queue and not self._writing.locked()
 
-    async def execute(self, command: Command | Expire | RecordError, *, answered: bool = True) -> Outcome:
+    async def execute(self, command: AnyCommand, *, answered: bool = True) -> Outcome:
         """Carry out `command`; return once it is stored. `answered`: whether the caller looks at the outcome.
 
         Raises:

@@ -6,6 +6,7 @@ import hashlib
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeAlias
 
 from pydantic_core import to_json
 
@@ -50,6 +51,10 @@ class RecordError:
     def body_hash(self) -> str:
         """As of a command: what must not differ under the same key."""
         return _digest([self.source, self.code, self.message])
+
+
+AnyCommand: TypeAlias = Command | Expire | RecordError
+"""What the committer takes: of a caller, of the idle timer, of a signal that was refused."""
 
 
 def command_of(name: str, body: Request, fallback_key: str, at: datetime) -> Command:

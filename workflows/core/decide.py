@@ -38,7 +38,7 @@ from perdure.events import SessionDeleted as Deleted
 from perdure.message import Content, Message, Role, check_content, check_role
 from perdure.session import Session, SessionConfig, Status
 from perdure.working_set import CompilerConfig, with_preset
-from workflows.core.command import Command, Expire, RecordError, message_id_in
+from workflows.core.command import AnyCommand, Command, Expire, RecordError, message_id_in
 from workflows.core.state import RECEIPTS, Receipt, SessionState
 
 
@@ -68,7 +68,7 @@ def outlived(state: SessionState, error: PerdureError) -> bool:
     return judged_by_state and len(state.receipts) >= RECEIPTS
 
 
-def decide(state: SessionState, command: Command | Expire | RecordError) -> list[EventData]:
+def decide(state: SessionState, command: AnyCommand) -> list[EventData]:
     """The events that `command` causes now; none when it changes nothing.
 
     Raises:
