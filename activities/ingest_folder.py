@@ -190,8 +190,7 @@ def _nothing_in(folder: Path, failed: int, failures: Sequence[FailedFile]) -> In
     found = f"Of {failed} files none can be ingested, such as:{reasons}" if failed else "It has no files to ingest."
     return InvalidRequest(
         f"{folder}: {found}\nHidden files, generated code and folders such as node_modules are left out. Name a folder "
-        "with text files in UTF-8, or one such file.",
-        errors=[],
+        "with text files in UTF-8, or one such file."
     )
 
 
@@ -199,8 +198,7 @@ def _check_folder(folder: Path) -> None:
     if folder.is_file():
         raise InvalidRequest(
             f"{folder} is a single file: to prune would remove every other document of the corpus. Give the folder "
-            "that holds them all, or leave `prune` out.",
-            errors=[],
+            "that holds them all, or leave `prune` out."
         )
 
 

@@ -91,7 +91,7 @@ def _exporter(signal: str) -> str:
     name = f"OTEL_{signal}_EXPORTER"
     exporter = os.environ.get(name) or "otlp"
     if exporter not in ("otlp", "console"):
-        raise InvalidRequest(f"{name} is {exporter!r}; use otlp, console or none.", errors=[])
+        raise InvalidRequest(f"{name} is {exporter!r}; use otlp, console or none.")
     return exporter
 
 

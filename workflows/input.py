@@ -32,5 +32,5 @@ def json_of(raw: RawValue) -> bytes:
         InvalidRequest: there were several inputs.
     """
     if count := raw.payload.metadata.get(_INPUTS):
-        raise InvalidRequest(f"There were {count.decode()} inputs. Send one: an object with all fields.", errors=[])
+        raise InvalidRequest(f"There were {count.decode()} inputs. Send one: an object with all fields.")
     return raw.payload.data or b"{}"

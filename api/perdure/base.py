@@ -44,7 +44,7 @@ def parse(model: type[R], data: bytes | str | dict[str, Any]) -> R:
         problems = _listed(model, error)
         raise InvalidRequest(f"{model.__name__}: {_sentence(problems)}", errors=problems) from None
     except UnicodeError as error:  # a lone surrogate inside a mapping
-        raise InvalidRequest(f"{model.__name__}: not valid Unicode: {error}", errors=[]) from None
+        raise InvalidRequest(f"{model.__name__}: not valid Unicode: {error}") from None
 
 
 def parse_field(model: type[M], data: Mapping[str, Any], name: str) -> M:
@@ -73,8 +73,7 @@ def as_json(body: Request) -> dict[str, Any]:
     except ValueError as error:
         raise InvalidRequest(
             f"{type(body).__name__} cannot be written as JSON: {printable(str(error))}. "
-            "Send text, numbers, true, false, null, lists and objects.",
-            errors=[],
+            "Send text, numbers, true, false, null, lists and objects."
         ) from None
 
 

@@ -243,5 +243,5 @@ def _check_size(body: dict[str, Any]) -> None:
     try:
         size = len(to_json(body))
     except ValueError as error:
-        raise InvalidRequest(f"The request cannot be written as JSON: {error}", errors=[]) from None
+        raise InvalidRequest(f"The request cannot be written as JSON: {error}") from None
     check_request_size(size)

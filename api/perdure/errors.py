@@ -25,11 +25,12 @@
     └── Unavailable             a server could not be reached; nothing is known to have happened
 
 The class name is the wire name: the `type` of the `ApplicationError` that a workflow raises, and the `code` of a
-problem document. `details` is the structured part; the message never holds more than it.
+problem document. `details` is the structured part: of what the message tells, that which a program may need.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 
@@ -54,7 +55,10 @@ class Refused(PerdureError):
 
 
 class InvalidRequest(Refused):
-    """A field is missing, unknown or of the wrong shape; `details["errors"]` lists them."""
+    """A field is missing, unknown or of the wrong shape; `details["errors"]` lists those that can be named."""
+
+    def __init__(self, message: str, *, errors: Sequence[object] = (), **details: Any) -> None:
+        super().__init__(message, errors=list(errors), **details)
 
 
 class InvalidSessionId(Refused):

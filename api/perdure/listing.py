@@ -76,8 +76,7 @@ def _query(tenant: str, where: SessionFilter) -> str:
     if where.metadata is not None or where.status == "deleted":
         raise InvalidRequest(
             "Without a reader, sessions are listed by user, status and time only. Give the client a reader to list "
-            "them by metadata, or deleted ones.",
-            errors=[],
+            "them by metadata, or deleted ones."
         )
     terms = [
         f"WorkflowType = {_quoted(SESSION_WORKFLOW)}",

@@ -27,6 +27,5 @@ def unusable(error: Exception) -> InvalidRequest:
     cause = ": ".join([first, *others[-1:]])  # between them is the line of the file, which may hold a secret
     return InvalidRequest(
         f"Temporal's configuration cannot be used: {cause}. Check TEMPORAL_ADDRESS, TEMPORAL_PROFILE, the other "
-        "TEMPORAL_* variables, and the file that TEMPORAL_CONFIG_FILE names.",
-        errors=[],
+        "TEMPORAL_* variables, and the file that TEMPORAL_CONFIG_FILE names."
     )

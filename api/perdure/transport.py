@@ -196,7 +196,7 @@ class TemporalTransport:
             case RPCStatusCode.NOT_FOUND if not error.message.startswith("Namespace"):
                 return NotOpen(error.message)
             case RPCStatusCode.INVALID_ARGUMENT:
-                return InvalidRequest(f"Temporal refused the request: {error.message}", errors=[])
+                return InvalidRequest(f"Temporal refused the request: {error.message}")
             case RPCStatusCode.PERMISSION_DENIED | RPCStatusCode.UNAUTHENTICATED | RPCStatusCode.NOT_FOUND:
                 return Unavailable(f"Temporal refused: {error.message} Check the namespace, API key and certificates.")
             case RPCStatusCode.UNAVAILABLE if "connect error" in error.message and self._tries_once:

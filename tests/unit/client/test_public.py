@@ -9,7 +9,7 @@ import sys
 import pytest
 
 import perdure
-from perdure.errors import BY_CODE, Busy, PerdureError, Refused
+from perdure.errors import BY_CODE, Busy, InvalidRequest, PerdureError, Refused, from_wire
 
 PUBLIC = """
 Busy CapacityExceeded Citation Client Comparison CompilerConfig CorpusNotFound CorpusVersionNotFound HeadMoved History
@@ -52,6 +52,12 @@ def test_every_error_is_public_and_drawn_in_the_tree() -> None:
     for name in BY_CODE:
         assert name in perdure.__all__
         assert name in drawn
+
+
+def test_an_invalid_request_always_lists_its_errors_and_keeps_them_on_the_wire() -> None:
+    assert InvalidRequest("x", message_id="m").details == {"errors": [], "message_id": "m"}
+    errors = [{"field": "title", "problem": "unknown"}]
+    assert from_wire("InvalidRequest", "x", {"errors": errors}).details == {"errors": errors}
 
 
 def test_importing_the_package_leaves_the_sdk_alone() -> None:
