@@ -127,7 +127,9 @@ class SessionWorkflow(Admission):
         session: Session = getattr(last.data, "session", self._state.session)
         return SessionAnswer(session=session.model_copy(update={"event_sequence": last.sequence}))
 
-    @workflow.update(description="Add a user message; answers with it and its working set.")
+    @workflow.update(
+        name=Handlers.ADD_USER_MESSAGE, description="Add a user message; answers with it and its working set."
+    )
     async def add_user_message(self, raw: RawValue = NOTHING) -> RawValue:
         return await self._add_message(Handlers.ADD_USER_MESSAGE, AddUserMessage, raw)
 
@@ -135,7 +137,7 @@ class SessionWorkflow(Admission):
     def _validate_add_user_message(self, raw: RawValue = NOTHING) -> None:
         self._validate(Handlers.ADD_USER_MESSAGE, AddUserMessage, raw)
 
-    @workflow.update(description="Add an assistant message.")
+    @workflow.update(name=Handlers.ADD_ASSISTANT_MESSAGE, description="Add an assistant message.")
     async def add_assistant_message(self, raw: RawValue = NOTHING) -> RawValue:
         return await self._add_message(Handlers.ADD_ASSISTANT_MESSAGE, AddAssistantMessage, raw)
 
@@ -143,7 +145,7 @@ class SessionWorkflow(Admission):
     def _validate_add_assistant_message(self, raw: RawValue = NOTHING) -> None:
         self._validate(Handlers.ADD_ASSISTANT_MESSAGE, AddAssistantMessage, raw)
 
-    @workflow.update(description="Add a message of any role; nothing is compiled.")
+    @workflow.update(name=Handlers.ADD_MESSAGE, description="Add a message of any role; nothing is compiled.")
     async def add_message(self, raw: RawValue = NOTHING) -> RawValue:
         return await self._add_message(Handlers.ADD_MESSAGE, AddMessage, raw)
 
@@ -151,7 +153,7 @@ class SessionWorkflow(Admission):
     def _validate_add_message(self, raw: RawValue = NOTHING) -> None:
         self._validate(Handlers.ADD_MESSAGE, AddMessage, raw)
 
-    @workflow.update(description="Add several messages in one commit, or none.")
+    @workflow.update(name=Handlers.ADD_MESSAGES, description="Add several messages in one commit, or none.")
     async def add_messages(self, raw: RawValue = NOTHING) -> MessagesAnswer:
         outcome = await self._execute(Handlers.ADD_MESSAGES, AddMessages, raw)
         return MessagesAnswer(messages=[e.data.message for e in outcome.events if isinstance(e.data, MessageAdded)])
@@ -160,7 +162,7 @@ class SessionWorkflow(Admission):
     def _validate_add_messages(self, raw: RawValue = NOTHING) -> None:
         self._validate(Handlers.ADD_MESSAGES, AddMessages, raw)
 
-    @workflow.update(description="Change title, metadata, user or config; null clears.")
+    @workflow.update(name=Handlers.UPDATE_SESSION, description="Change title, metadata, user or config; null clears.")
     async def update_session(self, raw: RawValue = NOTHING) -> SessionAnswer:
         return await self._change(Handlers.UPDATE_SESSION, UpdateSession, raw)
 
@@ -168,7 +170,7 @@ class SessionWorkflow(Admission):
     def _validate_update_session(self, raw: RawValue = NOTHING) -> None:
         self._validate(Handlers.UPDATE_SESSION, UpdateSession, raw)
 
-    @workflow.update(description="Suspend the session; a message resumes it.")
+    @workflow.update(name=Handlers.SUSPEND, description="Suspend the session; a message resumes it.")
     async def suspend(self, raw: RawValue = NOTHING) -> SessionAnswer:
         return await self._change(Handlers.SUSPEND, Lifecycle, raw)
 
@@ -176,7 +178,7 @@ class SessionWorkflow(Admission):
     def _validate_suspend(self, raw: RawValue = NOTHING) -> None:
         self._validate(Handlers.SUSPEND, Lifecycle, raw)
 
-    @workflow.update(description="Resume a suspended or archived session.")
+    @workflow.update(name=Handlers.RESUME, description="Resume a suspended or archived session.")
     async def resume(self, raw: RawValue = NOTHING) -> SessionAnswer:
         return await self._change(Handlers.RESUME, Lifecycle, raw)
 
@@ -184,7 +186,7 @@ class SessionWorkflow(Admission):
     def _validate_resume(self, raw: RawValue = NOTHING) -> None:
         self._validate(Handlers.RESUME, Lifecycle, raw)
 
-    @workflow.update(description="Delete the session for good, with every run of its workflow.")
+    @workflow.update(name=Handlers.DELETE, description="Delete the session for good, with every run of its workflow.")
     async def delete(self, raw: RawValue = NOTHING) -> SessionAnswer:
         return await self._change(Handlers.DELETE, Lifecycle, raw)
 
@@ -194,11 +196,11 @@ class SessionWorkflow(Admission):
 
     # Reads of what is older than the window, for callers with nothing but Temporal
 
-    @workflow.update(description="A page of messages from Postgres.")
+    @workflow.update(name=Handlers.READ_MESSAGES, description="A page of messages from Postgres.")
     async def read_messages(self, raw: RawValue = NOTHING) -> MessagePage:
         return await self._read(Handlers.READ_MESSAGES, raw, MessagePage)
 
-    @workflow.update(description="A page of turns with their working sets, from Postgres.")
+    @workflow.update(name=Handlers.READ_REPLAY, description="A page of turns with their working sets, from Postgres.")
     async def read_replay(self, raw: RawValue = NOTHING) -> Replay:
         return await self._read(Handlers.READ_REPLAY, raw, Replay)
 
@@ -260,15 +262,15 @@ class SessionWorkflow(Admission):
 
     # Signals
 
-    @workflow.signal(description="Add a user message, without an answer.")
+    @workflow.signal(name=Handlers.SIGNAL_USER_MESSAGE, description="Add a user message, without an answer.")
     async def user_message(self, raw: RawValue = NOTHING) -> None:
         await self._receive(Handlers.ADD_USER_MESSAGE, AddUserMessage, raw)
 
-    @workflow.signal(description="Add an assistant message, without an answer.")
+    @workflow.signal(name=Handlers.SIGNAL_ASSISTANT_MESSAGE, description="Add an assistant message, without an answer.")
     async def assistant_message(self, raw: RawValue = NOTHING) -> None:
         await self._receive(Handlers.ADD_ASSISTANT_MESSAGE, AddAssistantMessage, raw)
 
-    @workflow.signal(description="Move the idle deadline; nothing is recorded.")
+    @workflow.signal(name=Handlers.SIGNAL_TOUCH, description="Move the idle deadline; nothing is recorded.")
     def touch(self, _raw: RawValue = NOTHING) -> None:
         self._active_at = workflow.now()
 
@@ -294,11 +296,11 @@ class SessionWorkflow(Admission):
 
     # Queries
 
-    @workflow.query(description="The session as of its last commit.")
+    @workflow.query(name=Handlers.GET_SESSION, description="The session as of its last commit.")
     def get_session(self) -> Session:
         return self._state.session
 
-    @workflow.query(description="The newest messages as text, within max_tokens.")
+    @workflow.query(name=Handlers.GET_HISTORY, description="The newest messages as text, within max_tokens.")
     def get_history(self, raw: RawValue = NOTHING) -> History:
         with refusing():
             request = parse(GetHistory, json_of(raw))
@@ -311,7 +313,7 @@ class SessionWorkflow(Admission):
         )
         return within(history, ANSWER_BYTES)
 
-    @workflow.query(description="The newest turns, with a reference to each working set.")
+    @workflow.query(name=Handlers.REPLAY, description="The newest turns, with a reference to each working set.")
     def replay(self) -> Replay:
         state = self._state
         messages = state.messages()
@@ -327,7 +329,7 @@ class SessionWorkflow(Admission):
             complete=len(state.window) == state.session.message_count and not references,
         )
 
-    @workflow.query(description="All that the run carries; its shape may change.")
+    @workflow.query(name=Handlers.GET_STATE, description="All that the run carries; its shape may change.")
     def get_state(self) -> dict[str, Any]:
         return self._state.model_dump(mode="json")
 
