@@ -106,7 +106,6 @@ class Opened(_Wire):
     session: Session
     messages: list[StoredMessage] = Field(default_factory=list)
     receipts: list[StoredReceipt] = Field(default_factory=list)
-    created: bool
 
 
 class Compile(_Wire):

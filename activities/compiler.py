@@ -122,7 +122,7 @@ class WorkingSetCompiler:
         found: Found,
         packed: Packed,
     ) -> dict[str, Any]:
-        by_index = found.degraded is None and self._index is not None
+        index = self._index if found.degraded is None else None
         return {
             "program_version": self._program_version,
             "corpus": corpus,
@@ -134,9 +134,9 @@ class WorkingSetCompiler:
                 "dimension": state.embedder.dimension,
             },
             "chunking": state.chunking,
-            "index": {**self._index.parameters(exact=is_exact(state)), "approximate": not found.promised}
-            if by_index and self._index is not None
-            else _FULL_TEXT,
+            "index": _FULL_TEXT
+            if index is None
+            else {**index.parameters(exact=is_exact(state)), "approximate": not found.promised},
             "fusion": {
                 "kind": "reciprocal_rank",
                 "constant": RANK_CONSTANT,

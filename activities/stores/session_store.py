@@ -86,7 +86,7 @@ class PostgresSessionStore:
         owner = {"owner": request.owner.run_id, "owner_started_at": request.owner.started_at}
         await connection.execute(insert(sessions).values(**row, **owner))
         await connection.execute(insert(events), [event_row(start.tenant, start.session_id, event)])
-        return Opened(session=session, created=True)
+        return Opened(session=session)
 
     async def _restore(self, connection: AsyncConnection, session: Session, request: Open) -> Opened:
         here = is_session(events, session.tenant, session.session_id)
@@ -116,7 +116,6 @@ class PostgresSessionStore:
             session=session,
             messages=[StoredMessage(message=s.message, working_set=s.working_set) for s in reversed(stored)],
             receipts=receipts[::-1],
-            created=False,
         )
 
     async def commit(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -60,7 +60,6 @@ class ErrorRecorded(Result):
     source: str
     code: str
     message: str
-    details: dict[str, Any] = Field(default_factory=dict)
 
 
 EventData: TypeAlias = Annotated[

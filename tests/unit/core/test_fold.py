@@ -145,7 +145,6 @@ def test_state_restored_from_tables_is_the_live_state(script: list[str | tuple[s
             )
             for key, first in list(keyed.items())[-RECEIPTS:]
         ],
-        created=False,
     )
     assert restored(opened) == state
 
