@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from perdure.errors import InvalidRequest
 from perdure.problems import place_of, printable, problem_of, telling
@@ -23,6 +23,13 @@ class Result(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+def plain(value: Any) -> Any:
+    """The fields that were given to a model, such as a `SessionConfig`; any other value as it is."""
+    return value.model_dump(exclude_unset=True) if isinstance(value, BaseModel) else value
+
+
+Overrides: TypeAlias = Annotated[dict[str, Any], BeforeValidator(plain)]
+"""Fields of a model that are to replace others, or the model itself, of which those count that it was given."""
 R = TypeVar("R", bound=Request)
 M = TypeVar("M", bound=BaseModel)
 SHOWN_PROBLEMS = 10

@@ -12,6 +12,7 @@ from temporalio.client import Plugin
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import GrpcCompression, RetryConfig
 
+from perdure.base import plain
 from perdure.calls import Calls, Command
 from perdure.contract import TASK_QUEUE, Handlers, StartSession
 from perdure.errors import Unavailable
@@ -145,8 +146,8 @@ class Client:
             OutcomeUnknown, Unavailable: as for commands of `SessionHandle`.
         """
         handle = self.session(session_id or str(uuid.uuid4()))
-        fields = config.model_dump(mode="json", exclude_unset=True) if isinstance(config, SessionConfig) else config
-        if corpus is not None:
+        fields = plain(config)
+        if corpus is not None and (fields is None or isinstance(fields, dict)):  # else `given` says what it takes
             fields = {**(fields or {}), "corpus": corpus}
         start = given(
             StartSession,

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
-from perdure.base import Request, Result, whole
+from perdure.base import Overrides, Request, Result, whole
 from perdure.errors import InvalidRequest, PayloadTooLarge
 from perdure.ids import DEFAULT_TENANT, is_id
 from perdure.message import Content, Message, check_metadata, check_role, check_text
@@ -101,7 +101,7 @@ class AddUserMessage(Request):
     message_id: Id | None = None
     metadata: Metadata = None
     expected_head: str | None = Field(default=None, max_length=128)
-    retrieval: dict[str, Any] | None = None
+    retrieval: Overrides | None = None
     explain: bool = False
     return_working_set: bool = True
 
@@ -110,7 +110,7 @@ class CompileQuery(Request):
     """`compile`: the working set that a user message of the text `query` would get now; nothing is added."""
 
     query: str
-    retrieval: dict[str, Any] | None = None
+    retrieval: Overrides | None = None
     explain: bool = False
 
 
@@ -148,7 +148,7 @@ class UpdateSession(Request):
     title: Title = None
     metadata: Metadata = None
     user_id: Id | None = None
-    config: dict[str, Any] | None = None
+    config: Overrides | None = None
 
     @field_validator("config")
     @classmethod

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, TypedDict, TypeVar
 
-from perdure.base import Request, parse
+from perdure.base import Request, parse, plain
 from perdure.contract import AddAssistantMessage, AddMessage, AddMessages, AddUserMessage
 from perdure.message import check_content
+from perdure.session import SessionConfig
+from perdure.working_set import CompilerConfig
 
 R = TypeVar("R", bound=Request)
 M = TypeVar("M", AddUserMessage, AddAssistantMessage, AddMessage)
@@ -27,7 +29,7 @@ class MessageFields(TypedDict, total=False):
 class UserMessageFields(MessageFields, total=False):
     """What a user message may carry beyond that; see `AddUserMessage`."""
 
-    retrieval: dict[str, Any] | None
+    retrieval: CompilerConfig | dict[str, Any] | None
     explain: bool
     return_working_set: bool
 
@@ -38,7 +40,7 @@ class SessionChanges(TypedDict, total=False):
     title: str | None
     metadata: dict[str, Any] | None
     user_id: str | None
-    config: dict[str, Any]
+    config: SessionConfig | dict[str, Any]
     request_id: str | None
 
 
@@ -62,7 +64,7 @@ def batch_request(messages: Iterable[Any], **fields: Any) -> AddMessages:
     """The request to add several messages, refused here already when no session could take one of them."""
     listed: object = messages
     if isinstance(messages, Iterable):  # else `given` says what it takes
-        listed = [m.model_dump(exclude_unset=True) if isinstance(m, Request) else m for m in messages]
+        listed = [plain(message) for message in messages]
     body = given(AddMessages, messages=listed, **fields)
     for message in body.messages:
         check_content(message.content, LARGEST_CONTENT_BYTES)

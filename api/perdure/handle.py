@@ -42,7 +42,7 @@ from perdure.recompilation import RECOMPILE_TIMEOUT, find_turn, recompile
 from perdure.recompile import Comparison, Recompile
 from perdure.session import Session
 from perdure.transport import NotOpen
-from perdure.working_set import WorkingSet
+from perdure.working_set import CompilerConfig, WorkingSet
 
 
 class SessionHandle:
@@ -69,7 +69,7 @@ class SessionHandle:
         return MessageAnswer.model_validate(await self._command(Handlers.ADD_USER_MESSAGE, body, "message_id"))
 
     async def compile(
-        self, query: str, *, retrieval: dict[str, Any] | None = None, explain: bool = False
+        self, query: str, *, retrieval: CompilerConfig | dict[str, Any] | None = None, explain: bool = False
     ) -> WorkingSet:
         """The working set that `add_user_message` would give for `query` now. Nothing is added, nothing changes.
 
@@ -106,7 +106,7 @@ class SessionHandle:
         return MessagesAnswer.model_validate(answer).messages
 
     async def update(self, **changes: Unpack[SessionChanges]) -> Session:
-        """Change the session's fields."""
+        """Change the session's fields. Of a `SessionConfig`, those are changed that it was given."""
         return await self._change(Handlers.UPDATE_SESSION, parse(UpdateSession, {**changes}))
 
     async def suspend(self, *, request_id: str | None = None) -> Session:
@@ -242,7 +242,7 @@ class SessionHandle:
     async def what_if(
         self,
         *,
-        retrieval: dict[str, Any] | None = None,
+        retrieval: CompilerConfig | dict[str, Any] | None = None,
         corpus: str | None = None,
         after: int = -1,
         turns: int = 100,
@@ -252,7 +252,7 @@ class SessionHandle:
         """Compile stored turns again under other settings, and compare; nothing is changed. See `verify`.
 
         Args:
-            retrieval: fields of `CompilerConfig` in place of those that each turn was compiled with.
+            retrieval: a `CompilerConfig`, or fields of one, in place of those that each turn was compiled with.
             corpus: in place of the turn's own, then in its newest version.
             after, turns, request_id, timeout: as for `verify`.
         """

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import Field, field_validator
 
-from perdure.base import Request, Result, whole
+from perdure.base import Overrides, Request, Result, whole
 from perdure.contract import MAX_NUMBER, Id
 from perdure.ids import DEFAULT_TENANT
 from perdure.working_set import CompilerConfig
@@ -26,7 +26,7 @@ class Change(Request):
     otherwise; none as `as_of` is the newest.
     """
 
-    retrieval: dict[str, Any] = Field(default_factory=dict)
+    retrieval: Overrides = Field(default_factory=dict)
     corpus: Id | None = None
 
     @field_validator("retrieval")

@@ -15,7 +15,9 @@ from perdure.contract import NewMessage
 from perdure.errors import InvalidRequest, InvalidRole, PerdureError
 from perdure.handle import SessionHandle
 from perdure.message import Part, TextPart, ToolCallPart
-from perdure.transport import Update
+from perdure.session import SessionConfig
+from perdure.transport import Run, Update
+from perdure.working_set import CompilerConfig
 from tests.unit.client.transport import Script
 
 
@@ -84,6 +86,14 @@ def calls(session: SessionHandle, value: Any) -> list[Awaitable[object]]:
     ]
 
 
+class Notes(Script):
+    """Notes the requests of workflows, too."""
+
+    async def run(self, run: Run, timeout: timedelta) -> Any:
+        self.updates.append(Update(workflow_id=run.workflow_id, name=run.workflow, body=run.request, update_id=""))
+        return await super().run(run, timeout)
+
+
 @pytest.fixture
 def session() -> SessionHandle:
     """A session that is asked, and does not answer."""
@@ -122,3 +132,29 @@ async def test_a_part_made_in_python_is_sent_with_its_type(part: Part) -> None:
             await sent
     one, several = (update.body for update in script.updates)
     assert one["content"][0]["type"] == several["messages"][0]["content"][0]["type"] == part.type
+
+
+@pytest.mark.parametrize(
+    "retrieval",
+    [{"token_budget": 500, "retrieval_timeout": timedelta(seconds=1)}, {"as_of": None}, {"preset": "avocado"}],
+)
+async def test_settings_may_be_given_as_their_models(retrieval: dict[str, Any]) -> None:
+    """And a field that the model was not given stays as it is."""
+    script, second = Notes(Sent()), timedelta(seconds=1)
+    session = SessionHandle(Calls(script, rpc_timeout=second, timeout=second), "t", "s", None)
+    model = CompilerConfig(**retrieval)
+    fields = model.model_dump(exclude_unset=True)
+    for one, config in ((fields, {"retrieval": fields}), (model, SessionConfig(retrieval=model))):
+        sent: list[Awaitable[object]] = [
+            session.add_user_message("x", retrieval=one, message_id="k"),
+            session.compile("x", retrieval=one),
+            session.update(config=config, request_id="k"),
+            session.update(config={"retrieval": one}, request_id="k"),
+            session.what_if(retrieval=one, request_id="k"),
+        ]
+        for call in sent:
+            with pytest.raises(Sent):
+                await call
+    bodies = [update.body for update in script.updates]
+    assert bodies[:5] == bodies[5:]
+    assert bodies[1]["retrieval"].keys() == fields.keys()
