@@ -48,10 +48,15 @@ def parse(model: type[R], data: bytes | str | dict[str, Any]) -> R:
             return model.model_validate(data)
         return model.model_validate_json(data)
     except ValidationError as error:
-        problems = _listed(model, error)
-        raise InvalidRequest(f"{model.__name__}: {_sentence(problems)}", errors=problems) from None
+        raise refused(model, error) from None
     except UnicodeError as error:  # a lone surrogate inside a mapping
         raise InvalidRequest(f"{model.__name__}: not valid Unicode: {error}") from None
+
+
+def refused(model: type[BaseModel], error: ValidationError) -> InvalidRequest:
+    """The refusal of a value for `model`, with what is wrong in our words."""
+    problems = _listed(model, error)
+    return InvalidRequest(f"{model.__name__}: {_sentence(problems)}", errors=problems)
 
 
 def parse_field(model: type[M], data: Mapping[str, Any], name: str) -> M:

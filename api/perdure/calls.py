@@ -15,6 +15,7 @@ from pydantic_core import to_json
 
 from perdure.contract import check_request_size
 from perdure.errors import InvalidRequest, OutcomeUnknown, SessionDeleted, SessionNotFound, Unavailable
+from perdure.fields import check_durations
 from perdure.gate import Gate, NoPlace
 from perdure.transport import NotOpen, Run, Transport, TryAgain, Update
 
@@ -51,6 +52,7 @@ class Calls:
     """
 
     def __init__(self, transport: Transport, *, rpc_timeout: timedelta, timeout: timedelta) -> None:
+        check_durations(rpc_timeout=rpc_timeout, timeout=timeout)
         self._transport = transport
         self.rpc_timeout = rpc_timeout
         self.timeout = timeout

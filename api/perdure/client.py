@@ -15,7 +15,7 @@ from temporalio.service import GrpcCompression, RetryConfig
 from perdure.base import plain
 from perdure.calls import Calls, Command
 from perdure.contract import TASK_QUEUE, Handlers, StartSession
-from perdure.errors import Unavailable
+from perdure.errors import InvalidRequest, Unavailable
 from perdure.fields import given
 from perdure.handle import SessionHandle
 from perdure.ids import DEFAULT_TENANT, workflow_id
@@ -83,7 +83,7 @@ class Client:
                 trace, from this call to PostgreSQL and Weaviate, if the workers trace too.
 
         Raises:
-            InvalidRequest: the profile or the address is none; the message says why.
+            InvalidRequest: the profile, the address or a timeout is none; the message says why.
             Unavailable: nobody answers at the address.
         """
         config = load_profile().to_client_connect_config()
@@ -131,7 +131,7 @@ class Client:
         """Make a session, or open the one that has this id: it then stays as it is, and the other arguments go unused.
 
         Args:
-            session_id: yours, which makes the call safe to repeat; a new UUID when none.
+            session_id: yours, which makes the call safe to repeat; a new UUID if it is None.
             user_id: whose session it is.
             title: shown in lists and in Temporal's UI.
             metadata: up to 16 KiB of JSON.
@@ -145,7 +145,7 @@ class Client:
             CapacityExceeded: the tenant has as many active sessions as it may; nothing was made.
             OutcomeUnknown, Unavailable: as for commands of `SessionHandle`.
         """
-        handle = self.session(session_id or str(uuid.uuid4()))
+        handle = self.session(str(uuid.uuid4()) if session_id is None else session_id)
         fields = plain(config)
         if corpus is not None and (fields is None or isinstance(fields, dict)):  # else `given` says what it takes
             fields = {**(fields or {}), "corpus": corpus}
@@ -177,7 +177,9 @@ class Client:
             InvalidRequest: the cursor is not one of this client's, or visibility knows no such filter.
             Unavailable: Temporal, or the reader, does not answer.
         """
-        where = where or SessionFilter()
+        where = SessionFilter() if where is None else where
+        if not isinstance(where, SessionFilter):
+            raise InvalidRequest(f"where: takes a SessionFilter, not {where!r}")
         if self._reader is None:
             return await list_by_visibility(self.temporal, self.tenant, where, self._calls.rpc_timeout)
         page = await self._calls.read(self._reader.list_sessions(self.tenant, where))

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, field_validator
 from perdure.base import Overrides, Request, Result, whole
 from perdure.errors import InvalidRequest, PayloadTooLarge
 from perdure.ids import DEFAULT_TENANT, is_id
-from perdure.message import Content, Message, check_metadata, check_role, check_text
+from perdure.message import Content, Message, Text, check_metadata, check_role, check_text
 from perdure.session import Session, SessionConfig
 from perdure.working_set import WorkingSet, WorkingSetRef
 
@@ -67,10 +67,10 @@ def _title(value: str | None) -> str | None:
     return value
 
 
-Id = Annotated[str, AfterValidator(check_id)]
-RoleField = Annotated[str, AfterValidator(check_role)]
+Id = Annotated[Text, AfterValidator(check_id)]
+RoleField = Annotated[Text, AfterValidator(check_role)]
 Metadata = Annotated[dict[str, Any] | None, AfterValidator(_metadata)]
-Title = Annotated[str | None, AfterValidator(_title)]
+Title = Annotated[Text | None, AfterValidator(_title)]
 
 
 class StartSession(Request):
@@ -100,7 +100,7 @@ class AddUserMessage(Request):
     content: Content
     message_id: Id | None = None
     metadata: Metadata = None
-    expected_head: str | None = Field(default=None, max_length=128)
+    expected_head: Text | None = Field(default=None, max_length=128)
     retrieval: Overrides | None = None
     explain: bool = False
     return_working_set: bool = True
@@ -109,7 +109,7 @@ class AddUserMessage(Request):
 class CompileQuery(Request):
     """`compile`: the working set that a user message of the text `query` would get now; nothing is added."""
 
-    query: str
+    query: Text
     retrieval: Overrides | None = None
     explain: bool = False
 
@@ -120,7 +120,7 @@ class AddAssistantMessage(Request):
     content: Content
     message_id: Id | None = None
     metadata: Metadata = None
-    expected_head: str | None = Field(default=None, max_length=128)
+    expected_head: Text | None = Field(default=None, max_length=128)
 
 
 class AddMessage(Request):
@@ -130,7 +130,7 @@ class AddMessage(Request):
     content: Content
     message_id: Id | None = None
     metadata: Metadata = None
-    expected_head: str | None = Field(default=None, max_length=128)
+    expected_head: Text | None = Field(default=None, max_length=128)
 
 
 class AddMessages(Request):
@@ -138,7 +138,7 @@ class AddMessages(Request):
 
     messages: list[NewMessage] = Field(min_length=1, max_length=MAX_BATCH)
     request_id: Id | None = None
-    expected_head: str | None = Field(default=None, max_length=128)
+    expected_head: Text | None = Field(default=None, max_length=128)
 
 
 class UpdateSession(Request):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any, TypedDict, TypeVar
 
 from perdure.base import Request, parse, plain
 from perdure.contract import AddAssistantMessage, AddMessage, AddMessages, AddUserMessage
+from perdure.errors import InvalidRequest
 from perdure.message import check_content
 from perdure.session import SessionConfig
 from perdure.working_set import CompilerConfig
@@ -51,6 +53,18 @@ def given(model: type[R], **fields: Any) -> R:
         Refused: a field is not as it should be.
     """
     return parse(model, {name: value for name, value in fields.items() if value is not None})
+
+
+def check_durations(**durations: object) -> None:
+    """Refuse a duration that none can wait for.
+
+    Raises:
+        InvalidRequest: it is no `timedelta` of more than 0.
+    """
+    for name, value in durations.items():
+        if not isinstance(value, timedelta) or value <= timedelta(0):
+            problem = f"takes a timedelta of more than 0, not {value!r}"
+            raise InvalidRequest(f"{name}: {problem}", errors=[{"field": name, "problem": problem}])
 
 
 def message_request(model: type[M], **fields: Any) -> M:

@@ -10,14 +10,14 @@ DEFAULT_TENANT = "default"
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
-def is_id(value: str) -> bool:
+def is_id(value: object) -> bool:
     """Whether `value` may serve as an id: 1-128 characters of `[A-Za-z0-9._:-]`."""
-    return _ID.fullmatch(value) is not None
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
 
 
-def is_tenant(value: str) -> bool:
+def is_tenant(value: object) -> bool:
     """Whether `value` may name a tenant: an id without a colon."""
-    return is_id(value) and ":" not in value
+    return is_id(value) and ":" not in str(value)
 
 
 def workflow_id(tenant: str, session_id: str) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime
 from math import isfinite
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, Strict, model_serializer
 from pydantic_core import to_json
 
 from perdure.base import Result
@@ -22,6 +22,8 @@ MAX_DEPTH = 32
 """Levels of nested lists and objects in metadata and in parts."""
 MAX_METADATA_BYTES = 16 * 1024
 """Limit of a message's or a session's metadata, in bytes of JSON."""
+Text: TypeAlias = Annotated[str, Strict()]
+"""No bytes, of which pydantic would make text."""
 
 
 class _Part(BaseModel):
@@ -34,14 +36,14 @@ class _Part(BaseModel):
 
 class TextPart(_Part):
     type: Literal["text"] = "text"
-    text: str
+    text: Text
 
 
 class ThoughtPart(_Part):
     """Tells its type where defaults are left out too, as in a body's hash: without it, it would be a text part."""
 
     type: Literal["thought"] = "thought"
-    text: str
+    text: Text
 
     @model_serializer(mode="wrap")
     def _with_type(self, fields: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -50,8 +52,8 @@ class ThoughtPart(_Part):
 
 class ToolCallPart(_Part):
     type: Literal["tool_call"] = "tool_call"
-    tool_call_id: str
-    name: str
+    tool_call_id: Text
+    name: Text
     parameters: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -59,21 +61,21 @@ class ToolResultPart(_Part):
     """Exactly one of `result` and `error` is meant to be given."""
 
     type: Literal["tool_result"] = "tool_result"
-    tool_call_id: str
+    tool_call_id: Text
     result: Any = None
-    error: str | None = None
+    error: Text | None = None
 
 
 class FilePart(_Part):
     type: Literal["file"] = "file"
-    uri: str
-    media_type: str
+    uri: Text
+    media_type: Text
 
 
 Part: TypeAlias = Annotated[
     TextPart | ThoughtPart | ToolCallPart | ToolResultPart | FilePart, Field(discriminator="type")
 ]
-Content: TypeAlias = str | list[Part]
+Content: TypeAlias = Text | list[Part]
 """A message made from a string gives a string back."""
 
 
@@ -213,6 +215,11 @@ def _refuse_no_json(value: Any, field: str, depth: int = 0) -> None:
     """JSON has no NaN, and its readers give up somewhere below 200 levels, some sooner."""
     if isinstance(value, float) and not isfinite(value):
         raise InvalidMessage(f"{field} holds the number {value}, which JSON has not. Send null or text.", field=field)
+    if isinstance(value, bytes | bytearray | set | frozenset):  # of which pydantic would make text, or a list
+        raise InvalidMessage(
+            f"{field} holds a value of type {type(value).__name__}, which JSON has not. Send text or a list.",
+            field=field,
+        )
     if depth > MAX_DEPTH:
         raise InvalidMessage(f"{field} is nested more than {MAX_DEPTH} levels deep.", field=field)
     for item in value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ():

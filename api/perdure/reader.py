@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol, Self
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, ModelWrapValidatorHandler, ValidationError, model_validator
 
-from perdure.base import Request, Result
+from perdure.base import Request, Result, refused
 from perdure.contract import Id, MessagePage, Metadata, ReadMessages, Replay
 from perdure.errors import InvalidRequest, PayloadTooLarge
 from perdure.events import Event
@@ -27,6 +27,15 @@ class SessionFilter(Request):
     updated_before: AwareDatetime | None = None
     limit: int = Field(default=100, ge=1, le=1000)
     cursor: str | None = None
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _refused_by_name(cls, data: Any, read: ModelWrapValidatorHandler[Self]) -> Self:
+        """Callers make filters themselves, and no request holds one, which would have to say where it stands."""
+        try:
+            return read(data)
+        except ValidationError as error:
+            raise refused(cls, error) from None
 
 
 def unknown_cursor() -> InvalidRequest:

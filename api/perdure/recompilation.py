@@ -9,6 +9,7 @@ from datetime import timedelta
 from perdure.calls import Calls
 from perdure.contract import RECOMPILE_WORKFLOW, Replay, Turn, check_id
 from perdure.errors import IdempotencyConflict, MessageNotFound
+from perdure.fields import check_durations
 from perdure.recompile import Comparison, Recompile, recompile_workflow_id
 from perdure.transport import Run
 
@@ -22,9 +23,10 @@ async def recompile(calls: Calls, request: Recompile, request_id: str | None, ti
 
     Raises:
         IdempotencyConflict: the id was used for another request.
-        InvalidRequest: the request id is none.
+        InvalidRequest: the request id is none, or the timeout.
     """
-    key = check_id(request_id or str(uuid.uuid4()))
+    check_durations(timeout=timeout)
+    key = check_id(str(uuid.uuid4()) if request_id is None else request_id)
     answer = await calls.run(
         Run(
             workflow=RECOMPILE_WORKFLOW,
