@@ -60,7 +60,6 @@ class Settings(BaseSettings):
     database_url: str | None = Field(None, description=f"`{_DATABASE_URL}`. None: the local stack's.")
     weaviate_url: str | None = Field(
         None,
-        pattern="^https?://",
         description="`http://host:port`. None: the local stack's, or none, and working sets are degraded.",
     )
     weaviate_grpc_port: int = Field(50051, description="gRPC port on the host of `weaviate_url`.")
@@ -75,7 +74,6 @@ class Settings(BaseSettings):
 
     embedder_url: str | None = Field(
         None,
-        pattern="^https?://",
         description="Speaks OpenAI's protocol, as `https://host/v1/embeddings` does. None: the local model.",
     )
     embedder_model: str | None = Field(None, description="The model's name there, stored with its vectors.")
@@ -144,6 +142,13 @@ class Settings(BaseSettings):
     def _database_url_is_postgres(cls, url: str | None) -> str | None:
         if url is not None and _driver(url) not in _DRIVERS:
             raise ValueError(f"takes {_DATABASE_URL}")  # without what it got, which may hold a password
+        return url
+
+    @field_validator("weaviate_url", "embedder_url")
+    @classmethod
+    def _url_is_of_the_web(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("http://", "https://")):
+            raise ValueError("takes what begins with http:// or https://")  # without what it got, as above
         return url
 
     @model_validator(mode="after")

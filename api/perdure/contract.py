@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, field_validator
 
 from perdure.base import Overrides, Request, Result, whole
 from perdure.errors import InvalidRequest, PayloadTooLarge
-from perdure.ids import DEFAULT_TENANT, is_id
+from perdure.ids import DEFAULT_TENANT, is_id, not_an_id
 from perdure.message import Content, Message, Text, check_metadata, check_role, check_text
 from perdure.session import Session, SessionConfig
 from perdure.working_set import WorkingSet, WorkingSetRef
@@ -53,7 +53,7 @@ def check_id(value: str) -> str:
         InvalidRequest: it is none.
     """
     if not is_id(value):
-        raise InvalidRequest(f"Not an id: {value!r}. Use 1 to 128 characters of A-Z a-z 0-9 . _ : -", value=value)
+        raise InvalidRequest(not_an_id(value), value=value)
     return value
 
 

@@ -207,8 +207,7 @@ def _no_golden(file: Path, problems: list[str]) -> InvalidRequest:
 
 def _problem(details: ErrorDetails) -> str:
     """What is wrong, and where, as a person counts: queries from 1."""
-    if not details["loc"]:
-        return f"the file: {details['msg']}"
-    number, *field = details["loc"]
-    where = f"query {int(number) + 1}" + (f", {'.'.join(map(str, field))}" if field else "")
+    number, *field = details["loc"] or ("",)
+    where = f"query {int(number) + 1}" if number != "" else "the file"
+    where += f", {'.'.join(map(str, field))}" if field else ""
     return f"{where}: {problem_of(GoldenQuery, {**details, 'loc': tuple(field)})}"

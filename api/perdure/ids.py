@@ -15,6 +15,11 @@ def is_id(value: object) -> bool:
     return isinstance(value, str) and _ID.fullmatch(value) is not None
 
 
+def not_an_id(value: object) -> str:
+    """What is said of such a value."""
+    return f"Not an id: {value!r}. Use 1 to 128 characters of A-Z a-z 0-9 . _ : -"
+
+
 def is_tenant(value: object) -> bool:
     """Whether `value` may name a tenant: an id without a colon."""
     return is_id(value) and ":" not in str(value)

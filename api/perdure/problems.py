@@ -21,13 +21,26 @@ _KINDS = {
     float: "a number",
     timedelta: "a duration in seconds or as ISO 8601",
 }
+_SAYINGS = {
+    "missing": "missing",
+    "string_type": "takes text, not {got}",
+    "string_too_short": "takes text of at least {min_length} characters",
+    "string_too_long": "takes text of at most {max_length} characters",
+    "list_type": "takes a list, not {got}",
+    "too_short": "has {actual_length} items; the least is {min_length}",
+    "too_long": "has {actual_length} items; the limit is {max_length}",
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "takes an object, not {got}"),
+    "union_tag_not_found": "has no {discriminator}",
+    "union_tag_invalid": "takes one of {expected_tags} as its {discriminator}, not '{tag}'",
+}
+"""By pydantic's type of an error, what is said where the kinds of a field do not tell more."""
 
 
 def problem_of(model: type[BaseModel], details: ErrorDetails, *, null: bool = True) -> str:
     """What pydantic found wrong with a value for `model`: what the field takes and what it got, or the known fields.
 
-    Where a field's type does not tell that, it is said in the words of whoever refused it. Without `null`, none is
-    offered: not everything can hold one.
+    Where neither tells that, it is said in the words of whoever refused it. Without `null`, none is offered: not
+    everything can hold one.
     """
     cause = details.get("ctx", {}).get("error")
     if isinstance(cause, Exception):
@@ -35,8 +48,10 @@ def problem_of(model: type[BaseModel], details: ErrorDetails, *, null: bool = Tr
     *above, name = details["loc"] or ("",)
     if _is_parts(name):
         return f"takes text or a list of parts, not {_quoted(details['input'])}"
+    if saying := _SAYINGS.get(details["type"]):
+        return printable(saying.format(got=_quoted(details["input"]), **details.get("ctx", {})))
     owner = _model_at(model, above)
-    if owner is None or details["type"] == "missing":
+    if owner is None:
         return details["msg"]
     if details["type"] == "extra_forbidden":
         return _unknown(str(name), owner)

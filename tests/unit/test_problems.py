@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from perdure.base import parse
+from perdure.base import Request, parse
 from perdure.contract import AddMessages, AddUserMessage, StartSession, UpdateSession
 from perdure.errors import InvalidRequest
 from perdure.reader import SessionFilter
@@ -15,6 +15,7 @@ from perdure.session import SessionConfig
 from perdure.working_set import CompilerConfig
 from workflows.core.decide import compiler_config
 
+PARTS = "'text', 'thought', 'tool_call', 'tool_result', 'file'"
 KNOWN = ", ".join(sorted([*CompilerConfig.model_fields, "preset"]))
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"nope": 3}, f"retrieval.nope: unknown. There are {KNOWN}"),
@@ -59,7 +60,7 @@ def test_a_field_in_a_list_is_found_and_what_no_type_tells_is_left_to_its_own_wo
             "field": "messages.0.mesage_id",
             "problem": "unknown; did you mean message_id? There are content, message_id, metadata, role",
         },
-        {"field": "messages.1.role", "problem": "Field required"},
+        {"field": "messages.1.role", "problem": "missing"},
     ]
 
 
@@ -68,8 +69,10 @@ def test_a_field_in_a_list_is_found_and_what_no_type_tells_is_left_to_its_own_wo
     [
         (None, "", "takes text or a list of parts, not null"),
         ({"text": "x"}, "", 'takes text or a list of parts, not {"text": "x"}'),
-        ([{"type": "text"}], ".0.text", "Field required"),
-        (["x", {"type": "tool_call", "tool_call_id": "t", "name": 5}], ".1.name", "Input should be a valid string"),
+        ([{"type": "text"}], ".0.text", "missing"),
+        ([{"text": "x"}], ".0", "has no 'type'"),
+        ([{"type": "x"}], ".0", f"takes one of {PARTS} as its 'type', not 'x'"),
+        (["x", {"type": "tool_call", "tool_call_id": "t", "name": 5}], ".1.name", "takes text, not 5"),
     ],
 )
 def test_content_of_a_wrong_shape_is_refused_without_the_names_of_types(
@@ -97,3 +100,31 @@ def test_whatever_is_quoted_can_be_sent_and_is_short(retrieval: dict[str, Any]) 
     with pytest.raises(InvalidRequest) as refused:
         compiler_config(SessionConfig(), retrieval)
     assert len(refused.value.message.encode()) < 400
+
+
+NOT_AN_ID = "Not an id: 'bad name!'. Use 1 to 128 characters of A-Z a-z 0-9 . _ : -"
+USER = {"role": "user", "content": "x"}
+
+
+@pytest.mark.parametrize(
+    ("model", "body", "said"),
+    [
+        (StartSession, {"session_id": "s", "config": {"corpus": "bad name!"}}, f"config.corpus: {NOT_AN_ID}"),
+        (UpdateSession, {"title": 5}, "title: takes text, not 5"),
+        (UpdateSession, {"metadata": [1]}, "metadata: takes an object, not [1]"),
+        (UpdateSession, {"config": "x"}, 'config: takes an object, not "x"'),
+        (AddUserMessage, {}, "content: missing"),
+        (AddUserMessage, {**USER, "expected_head": "x" * 129}, "expected_head: takes text of at most 128 characters"),
+        (AddMessages, {"messages": []}, "messages: has 0 items; the least is 1"),
+        (AddMessages, {"messages": [USER] * 101}, "messages: has 101 items; the limit is 100"),
+        (AddMessages, {"messages": 5}, "messages: takes a list, not 5"),
+        (AddMessages, {"messages": [5]}, "messages.0: takes an object, not 5"),
+    ],
+)
+def test_what_is_wrong_is_said_in_words_and_not_in_pydantics(
+    model: type[Request], body: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        parse(model, body)
+    assert said in refused.value.message
+    assert not {"Input", "String", "List", "Field"} & set(refused.value.message.split())

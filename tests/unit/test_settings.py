@@ -96,7 +96,7 @@ NO_DATABASE = "takes postgresql+psycopg://user:password@host:port/database"
         ("LOG_LEVEL", "loud", 'takes one of DEBUG, INFO, WARNING, ERROR, not "loud"'),
         ("TENANT", "bad id", "takes 1 to 128 characters of A-Z a-z 0-9 . _ -, not 'bad id'"),
         ("TENANT", "a:b", "takes 1 to 128 characters of A-Z a-z 0-9 . _ -, not 'a:b'"),
-        ("WEAVIATE_URL", "localhost:8080", "String should match pattern '^https?://'"),
+        ("WEAVIATE_URL", "localhost:8080", "takes what begins with http:// or https://"),
         ("DATABASE_URL", "nonsense", NO_DATABASE),
         ("DATABASE_URL", "mysql://u:hush@host/d", NO_DATABASE),
         ("DATABASE_URL", "postgresql+psycopg://u:hush@host:port/d", NO_DATABASE),
