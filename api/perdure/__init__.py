@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from perdure.contract import History, MessageAnswer, MessagePage, NewMessage, Replay, Turn
+from perdure.contract import History, MessageAnswer, MessagePage, NewMessage, ReadMessages, Replay, Turn
 from perdure.diff import WorkingSetDiff
 from perdure.errors import (
     Busy,
@@ -32,10 +32,11 @@ from perdure.errors import (
     UploadExpired,
     WorkingSetCorrupted,
 )
-from perdure.message import Message
-from perdure.reader import Reader, SessionFilter
+from perdure.events import Event
+from perdure.message import FilePart, Message, TextPart, ThoughtPart, ToolCallPart, ToolResultPart
+from perdure.reader import EventPage, Reader, SessionFilter
 from perdure.recompile import Comparison, TurnComparison
-from perdure.session import Session, SessionConfig
+from perdure.session import RunBudget, Session, SessionConfig, SessionPage
 from perdure.working_set import Citation, CompilerConfig, WorkingSet, WorkingSetSpan
 
 if TYPE_CHECKING:
@@ -52,6 +53,9 @@ __all__ = [
     "CompilerConfig",
     "CorpusNotFound",
     "CorpusVersionNotFound",
+    "Event",
+    "EventPage",
+    "FilePart",
     "HeadMoved",
     "History",
     "IdempotencyConflict",
@@ -67,9 +71,11 @@ __all__ = [
     "OutcomeUnknown",
     "PayloadTooLarge",
     "PerdureError",
+    "ReadMessages",
     "Reader",
     "Refused",
     "Replay",
+    "RunBudget",
     "Session",
     "SessionConfig",
     "SessionDeleted",
@@ -78,9 +84,14 @@ __all__ = [
     "SessionList",
     "SessionNotActive",
     "SessionNotFound",
+    "SessionPage",
     "SessionRolling",
     "SessionSummary",
+    "TextPart",
+    "ThoughtPart",
     "TooMuchInFlight",
+    "ToolCallPart",
+    "ToolResultPart",
     "Turn",
     "TurnComparison",
     "Unavailable",
@@ -104,3 +115,7 @@ def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field, field_validator
 
@@ -67,6 +67,7 @@ def _title(value: str | None) -> str | None:
     return value
 
 
+Counting: TypeAlias = Literal["tokenizer", "estimate"]
 Id = Annotated[Text, AfterValidator(check_id)]
 RoleField = Annotated[Text, AfterValidator(check_role)]
 Metadata = Annotated[dict[str, Any] | None, AfterValidator(_metadata)]
@@ -174,7 +175,7 @@ class GetHistory(Request):
     """`get_history`. `counting` "estimate" is (UTF-8 bytes + 3) // 4 a message, with separators free."""
 
     max_tokens: int | None = Field(default=None, ge=0)
-    counting: Literal["tokenizer", "estimate"] = "tokenizer"
+    counting: Counting = "tokenizer"
 
 
 class MessageAnswer(Result):

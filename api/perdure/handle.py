@@ -16,6 +16,7 @@ from perdure.contract import (
     AddMessage,
     AddUserMessage,
     CompileQuery,
+    Counting,
     GetHistory,
     Handlers,
     History,
@@ -139,7 +140,7 @@ class SessionHandle:
             raise SessionDeleted(session_id=self.session_id)
         return session
 
-    async def history(self, max_tokens: int | None = None, *, counting: str = "tokenizer") -> History:
+    async def history(self, max_tokens: int | None = None, *, counting: Counting = "tokenizer") -> History:
         """The newest messages as text within `max_tokens`, in chronological order; all of them without a limit.
 
         Args:

@@ -8,6 +8,7 @@ from sqlalchemy import update
 from activities.stores.engine import Engine
 from activities.stores.tables import working_sets
 from perdure import Client, SessionHandle, WorkingSetCorrupted
+from perdure.contract import Counting
 from tests.client.conftest import Service
 
 MESSAGES = 130
@@ -38,7 +39,7 @@ async def test_history_without_a_limit_is_all_of_it(session: SessionHandle) -> N
 
 
 @pytest.mark.parametrize("counting", ["tokenizer", "estimate"])
-async def test_history_reaches_back_as_far_as_its_limit(session: SessionHandle, counting: str) -> None:
+async def test_history_reaches_back_as_far_as_its_limit(session: SessionHandle, counting: Counting) -> None:
     few = await session.history(60, counting=counting)
     assert 0 < len(few.messages) < 50
     assert few.text == lines(few.messages[0].sequence_number)

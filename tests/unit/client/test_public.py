@@ -12,12 +12,13 @@ import perdure
 from perdure.errors import BY_CODE, Busy, InvalidRequest, PerdureError, Refused, from_wire
 
 PUBLIC = """
-Busy CapacityExceeded Citation Client Comparison CompilerConfig CorpusNotFound CorpusVersionNotFound HeadMoved History
-IdempotencyConflict InvalidMessage InvalidRequest InvalidRole InvalidSessionId Message MessageAnswer
-MessageNotFound MessagePage NewMessage OutcomeUnknown PayloadTooLarge PerdureError Reader Refused Replay Session
-SessionConfig SessionDeleted SessionFilter SessionHandle SessionList SessionNotActive SessionNotFound SessionRolling
-SessionSummary TooMuchInFlight Turn TurnComparison Unavailable UploadExpired WorkingSet WorkingSetCorrupted
-WorkingSetDiff WorkingSetSpan
+Busy CapacityExceeded Citation Client Comparison CompilerConfig CorpusNotFound CorpusVersionNotFound Event EventPage
+FilePart HeadMoved History IdempotencyConflict InvalidMessage InvalidRequest InvalidRole InvalidSessionId Message
+MessageAnswer MessageNotFound MessagePage NewMessage OutcomeUnknown PayloadTooLarge PerdureError ReadMessages Reader
+Refused Replay RunBudget Session SessionConfig SessionDeleted SessionFilter SessionHandle SessionList SessionNotActive
+SessionNotFound SessionPage SessionRolling SessionSummary TextPart ThoughtPart TooMuchInFlight ToolCallPart
+ToolResultPart Turn TurnComparison Unavailable UploadExpired WorkingSet WorkingSetCorrupted WorkingSetDiff
+WorkingSetSpan
 """
 REFUSED = """
 CorpusNotFound CorpusVersionNotFound HeadMoved IdempotencyConflict InvalidMessage InvalidRequest InvalidRole
@@ -32,6 +33,11 @@ def test_the_public_names_are_these() -> None:
 @pytest.mark.parametrize("name", PUBLIC.split())
 def test_every_public_name_is_there(name: str) -> None:
     assert getattr(perdure, name).__name__ == name
+
+
+def test_every_public_name_is_listed_even_before_it_is_asked_for() -> None:
+    check = "import perdure, sys; sys.exit(bool(set(perdure.__all__) - set(dir(perdure))))"
+    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
