@@ -20,7 +20,7 @@ def why_lost(span_id: str, before: WorkingSet, after: WorkingSet) -> str:
 def why_gained(span_id: str, before: WorkingSet | None, after: WorkingSet) -> str:
     """Why the span, which `after` cites, is not in `before`: as stored, with the explanation of making it again.
 
-    A set that is not made the same any more has no explanation, and nobody knows then; nor is there one of none.
+    If compiling the stored set again gives another hash, or there was none, the reason is unknown; the text says so.
     """
     if before is None:
         return "there was no working set"

@@ -1,4 +1,4 @@
-"""The protocols through which activities reach the world. Stores have theirs in `activities.stores`."""
+"""The protocols through which activities reach the world. `activities.stores` implements Postgres's and Weaviate's."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ MOST_HITS = 2000
 EXACT_SPANS = 20_000
 """In a larger corpus vectors are searched approximately; an exact search takes time by the number of spans."""
 _PATIENCE_SECONDS = 0.5
-"""A server that is late for who waits less than this is not left alone for it."""
+"""Timeouts shorter than this do not count against the circuit breaker."""
 TOTAL_SECONDS = 16.0
 """What a query may wait for embedder and index together, whatever each is given: an attempt to commit has 20 s, and
 one that never ends in time would be made for ever."""

@@ -24,7 +24,7 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 
 def enabled(signal: Literal["TRACES", "METRICS"]) -> bool:
-    """Whether the environment asks for them: an OTLP endpoint or an exporter is named, and none of them says no."""
+    """True if an OTLP endpoint or an exporter is set, unless `OTEL_SDK_DISABLED=true` or the exporter is `none`."""
     exporter = os.environ.get(f"OTEL_{signal}_EXPORTER", "")
     if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or exporter == "none":
         return False
