@@ -47,14 +47,14 @@ def compiles(command: AnyCommand, made: list[Event], after: SessionState) -> lis
     """The working sets that the command's messages get, under the settings that the session had when they came."""
     if not isinstance(command, Command) or not isinstance(command.body, AddUserMessage):
         return []
-    session = after.session.config
-    if session.corpus is None:
+    settings = after.session.config
+    if settings.corpus is None:
         return []
-    config = compiler_config(session, command.body.retrieval)
+    config = compiler_config(settings, command.body.retrieval)
     return [
         Compile(
             sequence=event.sequence,
-            corpus=session.corpus,
+            corpus=settings.corpus,
             query=text_of(event.data.message.content),
             search_query=searched(
                 config, text_of(event.data.message.content), event.data.message.parent_message_id, after.messages
