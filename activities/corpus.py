@@ -10,6 +10,7 @@ from itertools import chain
 from temporalio import activity
 
 from activities import tokens
+from activities.beating import beating
 from activities.chunking import chunker_of
 from activities.cut import Piece, cut
 from activities.ingest import (
@@ -108,10 +109,10 @@ class CorpusActivities:
 
     async def _ingest(self, step: Step, files: Sequence[StagedFile]) -> int:
         """Cut, embed and store files in one transaction; how many spans were made."""
-        activity.heartbeat()
         upload, size = step.upload, self._texts_at_once
-        cuts, texts = await asyncio.to_thread(_cut, step, files, self._embedder)
-        held = await self._store.held(upload.tenant, upload.corpus, list(texts))
+        async with beating():  # a file may be of any size
+            cuts, texts = await asyncio.to_thread(_cut, step, files, self._embedder)
+            held = await self._store.held(upload.tenant, upload.corpus, list(texts))
         fresh = [span_id for span_id in texts if span_id not in held]  # what is held has its vector already
         groups = [fresh[i : i + size] for i in range(0, len(fresh), size)]
         made = await asyncio.gather(*(self._embed([texts[span_id] for span_id in group]) for group in groups))
@@ -120,7 +121,8 @@ class CorpusActivities:
             replace(cut, spans=[replace(span, vector=vectors.get(span.span_id, b"")) for span in cut.spans])
             for cut in cuts
         ]
-        await self._store.commit(upload.tenant, upload.corpus, step.version, upload.upload_id, whole)
+        async with beating():
+            await self._store.commit(upload.tenant, upload.corpus, step.version, upload.upload_id, whole)
         return len(texts)
 
     async def _embed(self, texts: Sequence[str]) -> list[bytes]:

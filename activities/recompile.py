@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
 from temporalio import activity
 
+from activities.beating import beating
 from activities.comparison import CannotRecompile, Plan, compared, gains, planned, unknown
 from activities.ports import Compiler
 from activities.spans import IndexUnavailable
@@ -26,7 +26,6 @@ from perdure.working_set import WorkingSet
 RECOMPILE = "recompile_turns"
 PAGE_BYTES = 100_000
 """Of a page's report; over it, spans are counted but not named. All pages pass through one payload of 2 MB."""
-_BEAT_SECONDS = 5
 
 
 class RecompilePage(BaseModel):
@@ -78,7 +77,7 @@ class RecompileActivities:
         """Compare a page of turns."""
         request = page.request
         with refusing():
-            async with _beating():
+            async with beating():
                 bounds = ReadMessages(after=page.after, limit=page.limit)
                 found = await self._reader.read_replay(request.tenant, request.session_id, bounds)
                 earlier = await self._earlier(request, page.after)
@@ -149,20 +148,3 @@ def bounded(turns: list[TurnComparison]) -> list[TurnComparison]:
         size += len(turn.model_dump_json().encode())
         kept.append(turn if size <= PAGE_BYTES else turn.model_copy(update={"gained": [], "lost": []}))
     return kept
-
-
-@asynccontextmanager
-async def _beating() -> AsyncIterator[None]:
-    """Heartbeats while the block goes on: the index of an older version may take minutes."""
-
-    async def beat() -> None:
-        while True:
-            activity.heartbeat()
-            await asyncio.sleep(_BEAT_SECONDS)
-
-    task = asyncio.create_task(beat())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
