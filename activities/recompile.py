@@ -84,7 +84,8 @@ class RecompileActivities:
                 turns: list[TurnComparison] = []
                 last = page.after
                 for turn in found.turns:
-                    if turn.user_message is not None and (turn.working_set is not None or request.change is not None):
+                    compiled = turn.working_set or turn.working_set_ref
+                    if turn.user_message is not None and (compiled is not None or request.change is not None):
                         turns.append(await self._compare(request, found.session.config, turn, earlier))
                     messages = [m for m in (turn.user_message, *turn.messages) if m is not None]
                     last = messages[-1].sequence_number
@@ -103,6 +104,8 @@ class RecompileActivities:
     ) -> TurnComparison:
         message, stored = turn.user_message, turn.working_set
         assert message is not None
+        if turn.working_set_ref is not None and request.change is None:
+            return unknown(message, stored, "Its stored working set is gone.")
         try:
             plan = planned(message, stored, config, request.change, earlier)
             made = await self._compile(request.tenant, plan, explain=request.change is not None)

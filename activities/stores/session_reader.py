@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -17,14 +16,15 @@ from activities.stores.engine import Engine
 from activities.stores.session_rows import event_of, message_of, session_of
 from activities.stores.session_rows import is_session as _is
 from activities.stores.tables import events, messages, sessions, working_sets
+from perdure.base import parse
 from perdure.contract import MessagePage, ReadMessages, Replay
-from perdure.errors import SessionDeleted, SessionNotFound
-from perdure.ids import is_id
+from perdure.errors import InvalidRequest, SessionDeleted, SessionNotFound
+from perdure.ids import check_names, is_id, is_tenant
 from perdure.message import Message
 from perdure.reader import EventPage, SessionFilter, page_too_large, unknown_cursor
 from perdure.replay import turns_of
 from perdure.session import Session, SessionPage
-from perdure.working_set import WorkingSet
+from perdure.working_set import WorkingSet, WorkingSetRef
 
 _FRAME_BYTES = 64
 """Of the JSON of a turn, around its messages."""
@@ -63,7 +63,8 @@ class PostgresReader:
                 limit //= 2
 
     async def read_events(self, tenant: str, session_id: str, after: int = 0, limit: int = 1000) -> EventPage:
-        _check_id(session_id)
+        parse(ReadMessages, {"after": after, "limit": limit})  # the same bounds
+        _check_id(tenant, session_id)
         async with self._engine.connect() as connection:
             rows = await connection.execute(
                 select(events)
@@ -78,6 +79,7 @@ class PostgresReader:
             return EventPage(events=found[:limit], complete=len(found) <= limit)
 
     async def list_sessions(self, tenant: str, where: SessionFilter) -> SessionPage:
+        check_names(InvalidRequest, tenant)
         query = (
             select(sessions)
             .where(*_conditions(tenant, where))
@@ -91,7 +93,7 @@ class PostgresReader:
 
 
 async def _session(connection: AsyncConnection, tenant: str, session_id: str) -> Session:
-    _check_id(session_id)
+    _check_id(tenant, session_id)
     row = (await connection.execute(select(sessions).where(_is(sessions, tenant, session_id)))).mappings().one_or_none()
     if row is None:
         raise SessionNotFound(session_id=session_id)
@@ -100,9 +102,9 @@ async def _session(connection: AsyncConnection, tenant: str, session_id: str) ->
     return session_of(row)
 
 
-def _check_id(session_id: str) -> None:
+def _check_id(tenant: str, session_id: str) -> None:
     """No session has an id that is none; and Postgres cannot even be asked for some of them."""
-    if not is_id(session_id):
+    if not (is_tenant(tenant) and is_id(session_id)):
         raise SessionNotFound(session_id=session_id)
 
 
@@ -183,14 +185,30 @@ async def _replay(connection: AsyncConnection, session: Session, low: int, high:
         select(messages).where(_between(session, low, high)).order_by(messages.c.sequence_number)
     )
     found = [message_of(row) for row in rows.mappings()]
-    ids: Sequence[str] = [m.message_id for m in found if m.role == "user"]
-    bodies = await connection.execute(
-        select(working_sets.c.message_id, working_sets.c.body).where(
-            _is(working_sets, session.tenant, session.session_id), working_sets.c.message_id.in_(ids)
-        )
-    )
-    sets = {message_id: WorkingSet.model_validate(body) for message_id, body in bodies}
-    return Replay(session=session, turns=turns_of(found, working_sets=sets), complete=complete)
+    sets: dict[str, WorkingSet] = {}
+    lost: dict[str, WorkingSetRef] = {}
+    asked = _between(session, low, high), messages.c.role == "user"
+    for message_id, recorded, body in await connection.execute(_COMPILED.where(*asked)):
+        if body is None:
+            if recorded is not None:
+                lost[message_id] = WorkingSetRef.model_validate(recorded)
+            continue
+        # The hash is the event's: whoever changes the row could change the one in it, too.
+        known = {"context_hash": recorded["context_hash"]} if recorded is not None else {}
+        sets[message_id] = WorkingSet.model_validate({**body, **known})
+    return Replay(session=session, turns=turns_of(found, working_sets=sets, references=lost), complete=complete)
+
+
+def _of_message(table: Table, message_id: ColumnElement[str]) -> ColumnElement[bool]:
+    return and_(_is(table, messages.c.tenant, messages.c.session_id), message_id == messages.c.message_id)
+
+
+_COMPILED = select(messages.c.message_id, events.c.data["working_set"], working_sets.c.body).select_from(
+    messages.outerjoin(  # one that was compiled for came by itself, so its id is its event's key
+        events, and_(_of_message(events, events.c.key), events.c.type == "message_added")
+    ).outerjoin(working_sets, _of_message(working_sets, working_sets.c.message_id))
+)
+"""Of messages: what their events say of their working sets, and what is stored of them."""
 
 
 def _conditions(tenant: str, where: SessionFilter) -> list[ColumnElement[bool]]:

@@ -226,8 +226,8 @@ class History(Result):
 class Turn(Result):
     """A user message, its working set, and every later message up to the next user message.
 
-    `user_message` is none for messages before the first user message. From the live window (a query) the text of the
-    working set is not at hand: `working_set` is then none and `working_set_ref` says what it is.
+    `user_message` is none for messages before the first user message. `working_set_ref` is given only where there was a
+    working set and none is at hand: from the live window (a query), or where its row is gone from Postgres.
     """
 
     user_message: Message | None

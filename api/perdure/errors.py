@@ -18,7 +18,7 @@
     │   └── UploadExpired       files sent for an ingest are gone; send them again
     ├── Busy                    refused for now; send again, later
     │   └── CapacityExceeded    the tenant's active sessions are used up
-    ├── WorkingSetCorrupted     a stored working set no longer has its hash
+    ├── WorkingSetCorrupted     a stored working set is gone or no longer has its hash
     ├── OutcomeUnknown          no answer in time: it may have happened; send again with the same key
     │   ├── SessionRolling      the session is changing runs; the client sends again by itself
     │   └── TooMuchInFlight     the session carries as much as it can; the client sends again by itself
@@ -132,7 +132,7 @@ class CapacityExceeded(Busy):
 
 
 class WorkingSetCorrupted(PerdureError):
-    """A stored working set's text no longer has the hash stored with it; `details["message_ids"]` lists whose."""
+    """A working set is gone, or its text no longer has the recorded hash; `details["message_ids"]` lists whose."""
 
 
 class OutcomeUnknown(PerdureError):

@@ -41,6 +41,7 @@ from perdure.message import Content, Message
 from perdure.reader import Reader
 from perdure.recompilation import RECOMPILE_TIMEOUT, find_turn, recompile
 from perdure.recompile import Comparison, Recompile
+from perdure.replay import corrupted
 from perdure.session import Session
 from perdure.transport import NotOpen
 from perdure.working_set import CompilerConfig, WorkingSet
@@ -187,10 +188,13 @@ class SessionHandle:
     async def replay(
         self, *, before: int | None = None, after: int | None = None, limit: int = PAGE_LIMIT, verify: bool = True
     ) -> Replay:
-        """A page of whole turns with their stored working sets; `limit` counts turns, else as `messages`.
+        """A page of turns with their stored working sets; `limit` counts turns, else as `messages`.
+
+        Turns are whole but where a bound falls into one: then the page has only what is on its side of that.
 
         Raises:
-            WorkingSetCorrupted: with `verify`, a working set's text no longer has its stored hash.
+            WorkingSetCorrupted: with `verify`, a working set is gone, or its text no longer has the hash that the event
+                of its message recorded. The hash covers the text, and nothing else of the set.
         """
         page = parse(ReadMessages, {"before": before, "after": after, "limit": limit})
         if self._reader is not None:
@@ -319,13 +323,10 @@ def _bytes(text: str) -> int:
 
 
 def _verify(turns: Sequence[Turn]) -> None:
-    wrong = [
-        turn.user_message.message_id
-        for turn in turns
-        if turn.user_message and turn.working_set and not turn.working_set.verified()
-    ]
+    wrong = corrupted(turns)
     if wrong:
         raise WorkingSetCorrupted(
-            f"The stored working sets of {', '.join(wrong)} no longer have their hashes. Restore them from a backup.",
+            f"The stored working sets of {', '.join(wrong)} are gone or no longer have their hashes. Restore them from "
+            "a backup.",
             message_ids=wrong,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zlib import crc32
 
 from temporalio.client import Client, WorkflowExecution
@@ -93,10 +93,18 @@ def _query(tenant: str, where: SessionFilter) -> str:
     if where.user_id is not None:
         terms.append(f"{attributes.USER.name} = {_quoted(where.user_id)}")
     if where.updated_after is not None:
-        terms.append(f"{attributes.LAST_ACTIVITY.name} >= '{where.updated_after.isoformat()}'")
+        terms.append(f"{attributes.LAST_ACTIVITY.name} >= '{_time(where.updated_after)}'")
     if where.updated_before is not None:
-        terms.append(f"{attributes.LAST_ACTIVITY.name} < '{where.updated_before.isoformat()}'")
+        terms.append(f"{attributes.LAST_ACTIVITY.name} < '{_time(where.updated_before)}'")
     return " AND ".join(terms)
+
+
+def _time(value: datetime) -> str:
+    """In UTC: visibility knows no time zones of odd seconds."""
+    try:
+        return value.astimezone(UTC).isoformat()
+    except OverflowError:
+        raise InvalidRequest(f"{value.isoformat()} is no time in UTC.", errors=[]) from None
 
 
 def _quoted(value: str) -> str:

@@ -80,7 +80,10 @@ class Reader(Protocol):
     async def read_replay(
         self, tenant: str, session_id: str, page: ReadMessages, max_bytes: int | None = None
     ) -> Replay:
-        """A page of whole turns; `limit` counts turns, the bounds are sequence numbers of messages.
+        """A page of turns; `limit` counts turns, the bounds are sequence numbers of messages.
+
+        Turns are whole but where a bound falls into one. A working set comes with the hash that the event of its
+        message recorded; where there was one and its row is gone, the turn has its reference instead.
 
         Raises:
             PayloadTooLarge: not even one turn is within `max_bytes` of JSON; none was read to find that out.
@@ -88,9 +91,17 @@ class Reader(Protocol):
         ...
 
     async def read_events(self, tenant: str, session_id: str, after: int = 0, limit: int = 1000) -> EventPage:
-        """Events with a sequence over `after`; a deleted session has one, which is its tombstone."""
+        """Events with a sequence over `after`; a deleted session has one, which is its tombstone.
+
+        Raises:
+            InvalidRequest: a number is out of the bounds of `ReadMessages`.
+        """
         ...
 
     async def list_sessions(self, tenant: str, where: SessionFilter) -> SessionPage:
-        """Sessions, newest activity first."""
+        """Sessions, newest activity first.
+
+        Raises:
+            InvalidRequest: no tenant can have this name.
+        """
         ...

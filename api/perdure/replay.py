@@ -1,4 +1,4 @@
-"""Turns: how a conversation is cut for replay."""
+"""Turns: how a conversation is cut for replay, and whether their working sets are whole."""
 
 from __future__ import annotations
 
@@ -32,3 +32,12 @@ def turns_of(
     ]
     leading = list(messages[: bounds[0]])
     return [Turn(user_message=None, messages=leading), *turns] if leading else turns
+
+
+def corrupted(turns: Sequence[Turn]) -> list[str]:
+    """Ids of the messages whose working sets are gone, or have another text than was recorded."""
+    return [
+        turn.user_message.message_id
+        for turn in turns
+        if turn.user_message and not (turn.working_set.verified() if turn.working_set else turn.working_set_ref is None)
+    ]

@@ -126,7 +126,7 @@ class WorkingSet(Result):
         return self.text[span.text_start : span.text_end]
 
     def verified(self) -> bool:
-        """Whether the text still has the hash that was stored with it."""
+        """Whether the text still has its hash. In a replay that is the one which the event of its message recorded."""
         return context_hash(self.text) == self.context_hash
 
 

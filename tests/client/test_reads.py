@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
-from sqlalchemy import update
+from sqlalchemy import Delete, Update, delete, update
 
 from activities.stores.engine import Engine
 from activities.stores.tables import working_sets
 from perdure import Client, SessionHandle, WorkingSetCorrupted
 from perdure.contract import Counting
+from perdure.working_set import WorkingSet, context_hash
 from tests.client.conftest import Service
 
 MESSAGES = 130
@@ -84,6 +87,16 @@ async def test_a_page_of_replay_holds_whole_turns(session: SessionHandle) -> Non
     assert page.session.message_count == MESSAGES
 
 
+async def test_a_bound_inside_a_turn_cuts_it_and_the_rest_counts_as_one(session: SessionHandle) -> None:
+    page = await session.replay(after=0, limit=2)
+    found = [[m.sequence_number for m in (turn.user_message, *turn.messages) if m] for turn in page.turns]
+    assert (found, page.complete) == ([[1], [2, 3]], False)
+    page = await session.replay(before=3, limit=1)
+    (turn,) = page.turns
+    assert turn.user_message is not None
+    assert (turn.user_message.sequence_number, turn.messages, page.complete) == (2, [], False)
+
+
 async def test_an_empty_session_reads_as_empty(client: Client, unique: str) -> None:
     session = await client.start_session(unique)
     history = await session.history()
@@ -92,7 +105,23 @@ async def test_an_empty_session_reads_as_empty(client: Client, unique: str) -> N
     assert [turn async for turn in session.turns()] == []
 
 
-async def test_a_working_set_that_was_tampered_with_is_noticed(service: Service, unique: str) -> None:
+def _another_text(stored: WorkingSet) -> Update:
+    return update(working_sets).values(body=stored.model_copy(update={"text": "something else"}))
+
+
+def _another_text_with_its_hash(stored: WorkingSet) -> Update:
+    forged = {"text": "something else", "context_hash": context_hash("something else")}
+    return update(working_sets).values(body=stored.model_copy(update=forged), context_hash=forged["context_hash"])
+
+
+def _nothing(_: WorkingSet) -> Delete:
+    return delete(working_sets)
+
+
+@pytest.mark.parametrize("tamper", [_another_text, _another_text_with_its_hash, _nothing])
+async def test_a_working_set_that_was_tampered_with_is_noticed(
+    service: Service, unique: str, tamper: Callable[[WorkingSet], Update | Delete]
+) -> None:
     session = await service.client(reader=service.reader).start_session(unique, corpus="none-such")
     added = await session.add_user_message("Hello")
     assert added.working_set is not None
@@ -100,11 +129,11 @@ async def test_a_working_set_that_was_tampered_with_is_noticed(service: Service,
     assert (await session.replay()).turns[0].working_set == added.working_set
     engine = Engine(service.settings.require_database_url())
     async with engine.begin() as connection:
-        body = added.working_set.model_copy(update={"text": "something else"})
         mine = working_sets.c.session_id == session.session_id
-        await connection.execute(update(working_sets).where(mine).values(body=body))
+        await connection.execute(tamper(added.working_set).where(mine))
     await engine.dispose()
-    with pytest.raises(WorkingSetCorrupted) as caught:
-        await session.replay()
-    assert caught.value.details == {"message_ids": [added.message.message_id]}
-    assert len((await session.replay(verify=False)).turns) == 1
+    for reading in (session, service.client().session(unique)):
+        with pytest.raises(WorkingSetCorrupted) as caught:
+            await reading.replay()
+        assert caught.value.details == {"message_ids": [added.message.message_id]}
+        assert len((await reading.replay(verify=False)).turns) == 1

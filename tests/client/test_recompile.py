@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
 from activities.ingest_folder import ingest_folder
 from activities.stores.corpus_store import PostgresCorpusStore
@@ -18,6 +18,7 @@ from activities.stores.tables import working_sets
 from perdure import Client, IdempotencyConflict, InvalidRequest, MessageNotFound, SessionHandle, SessionNotFound
 from perdure.contract import ReadMessages
 from perdure.recompile import SpanRef
+from perdure.working_set import context_hash
 from tests.client.conftest import PATIENT, Ingest, Service
 from tests.retrieval.conftest import DOCUMENTS, write
 from tests.support.embeddings import DIMENSION, embeddings_server
@@ -64,6 +65,25 @@ async def test_what_was_compiled_verifies_whatever_was_ingested_since(
     assert await all_of(service, session) == before
     (one,) = (await session.verify("m1")).turns
     assert (one.message_id, one.sequence_number) == ("m1", 2)
+
+
+async def test_what_was_tampered_with_does_not_verify(service: Service, session: SessionHandle) -> None:
+    stored = (await session.replay()).turns[0].working_set
+    assert stored is not None
+    forged = stored.model_copy(update={"text": "forged", "context_hash": context_hash("forged")})
+    engine = Engine(service.settings.require_database_url())
+    async with engine.begin() as connection:
+        mine = working_sets.c.tenant == service.settings.tenant
+        await connection.execute(
+            update(working_sets).where(mine, working_sets.c.message_id == "m0").values(body=forged)
+        )
+        await connection.execute(delete(working_sets).where(mine, working_sets.c.message_id == "m1"))
+    await engine.dispose()
+    found = await session.verify()
+    assert [(turn.outcome, turn.reasons[0]) for turn in found.turns] == [
+        ("differs", "The stored text no longer has its hash."),
+        ("unknown", "Its stored working set is gone."),
+    ]
 
 
 async def test_turns_are_compiled_under_another_embedder_by_the_workers_that_have_it(

@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 
 import pytest
+from sqlalchemy import update
 
+from activities.stores.engine import Engine
+from activities.stores.tables import sessions
 from perdure import InvalidRequest, SessionNotFound
 from perdure.listing import list_by_visibility
 from perdure.reader import SessionFilter
 from perdure.session import Session
+from tests.support.eventually import eventually
 from tests.support.site import Site
 
 
@@ -40,6 +45,48 @@ async def test_a_list_is_walked_by_its_cursor_with_each_session_once(site: Site)
             break
     assert sizes == [3, 3, 3, 1]
     assert sorted(found) == [f"s{n}" for n in range(10)]
+
+
+async def test_of_sessions_that_changed_at_the_same_time_each_is_listed_once(site: Site) -> None:
+    await site.sessions(4)
+    engine = Engine(site.settings.require_database_url())
+    async with engine.begin() as connection:
+        mine = sessions.c.tenant == site.settings.tenant
+        await connection.execute(update(sessions).where(mine).values(updated_at=datetime(2026, 1, 1, tzinfo=UTC)))
+    await engine.dispose()
+    first = await site.reader.list_sessions(site.settings.tenant, SessionFilter(limit=2))
+    rest = await site.reader.list_sessions(site.settings.tenant, SessionFilter(limit=2, cursor=first.cursor))
+    assert [s.session_id for s in (*first.sessions, *rest.sessions)] == ["s0", "s1", "s2", "s3"]
+
+
+async def test_a_time_of_any_zone_is_understood(site: Site) -> None:
+    await site.sessions(1)
+    for offset in (timedelta(hours=23), timedelta(seconds=1), timedelta(microseconds=-1)):
+        where = SessionFilter(updated_after=datetime(2020, 1, 1, tzinfo=timezone(offset)))
+        assert [s.session_id for s in await _listed(site, updated_after=where.updated_after)] == ["s0"]
+        await eventually(partial(_shown, site, where))
+    before_all_time = SessionFilter(updated_after=datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=1))))
+    with pytest.raises(InvalidRequest, match="no time in UTC"):
+        await _shown(site, before_all_time)
+
+
+async def _shown(site: Site, where: SessionFilter) -> bool:
+    page = await list_by_visibility(site.bare, site.settings.tenant, where, timedelta(seconds=5))
+    return [s.session_id for s in page.sessions] == ["s0"]
+
+
+async def test_numbers_that_no_event_can_have_are_refused(site: Site) -> None:
+    await site.sessions(1)
+    for after, limit in ((0, 0), (0, -5), (2**70, 10), (-(2**70), 10)):
+        with pytest.raises(InvalidRequest):
+            await site.reader.read_events(site.settings.tenant, "s0", after, limit)
+
+
+async def test_a_name_that_no_tenant_can_have_has_no_sessions(site: Site) -> None:
+    with pytest.raises(InvalidRequest, match="Invalid tenant"):
+        await site.reader.list_sessions("a\0b", SessionFilter())
+    with pytest.raises(SessionNotFound):
+        await site.reader.get_session("a\0b", "s0")
 
 
 async def test_the_session_that_changed_last_is_listed_first(site: Site) -> None:

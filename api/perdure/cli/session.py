@@ -17,6 +17,7 @@ from perdure.contract import PAGE_LIMIT, History, MessageAnswer, Replay
 from perdure.fields import given
 from perdure.message import Role
 from perdure.reader import SessionFilter
+from perdure.replay import corrupted
 from perdure.session import Session, Status
 
 if TYPE_CHECKING:
@@ -177,8 +178,8 @@ def replay(
     show(found, output, lambda: replay_text(found))
     if not found.complete:
         progress("There are more turns. `--before`, `--after` and `--limit` reach them.")
-    if any(turn.working_set and not turn.working_set.verified() for turn in found.turns):
-        progress("Error: a stored working set no longer has its hash. Restore the database from a backup.")
+    if corrupted(found.turns):
+        progress("Error: a stored working set is gone or no longer has its hash. Restore the database from a backup.")
         raise typer.Exit(FAILED)
 
 

@@ -71,6 +71,8 @@ def turn_text(turn: Turn) -> RenderableType:
         mark = ("✓", "green") if turn.working_set.verified() else ("✗ the hash does not hold", "bold red")
         sized.append(f"  {turn.working_set.context_hash[:12]} ", style="dim").append(*mark)
         parts += [sized, citations_text(turn.working_set)]
+    elif turn.working_set_ref:
+        parts.append(Text("  ✗ the working set is gone", style="bold red"))
     parts += map(_said, turn.messages)
     return Group(*parts)
 
