@@ -42,7 +42,8 @@ def render(
         max_tokens: no limit when none.
         complete: whether `messages` are all there are.
         count: counts tokens. When it is `estimate`, separators are free and every line is counted by it; otherwise
-            the stored `token_count` is used, a separator costs one token, and `count` is only asked to cut the newest.
+            the stored `token_count` is used, a separator costs what it may add to it, which is mostly one token, and
+            `count` is only asked to cut the newest.
     """
     if max_tokens is None:
         return History(text=SEPARATOR.join(map(line_of, messages)), messages=list(messages), complete=complete)
@@ -50,7 +51,8 @@ def render(
     kept: list[Message] = []
     used = 0
     for message in reversed(messages):
-        cost = estimate(line_of(message)) if by_rule else message.token_count + (1 if kept else 0)
+        line = line_of(message)
+        cost = estimate(line) if by_rule else message.token_count + (_separated(line) if kept else 0)
         if used + cost > max_tokens:
             break
         used += cost
@@ -64,6 +66,21 @@ def render(
         messages=kept,
         complete=complete and len(kept) == len(messages),
     )
+
+
+def _separated(line: str) -> int:
+    """No fewer tokens than `SEPARATOR` adds after `line`.
+
+    After a letter or a digit it is a token by itself. Other characters at the end are made into tokens anew together
+    with it: at worst into bytes, instead of into one token. Of one character, or two of ASCII, tried one and all, none
+    makes it more than one.
+    """
+    end = len(line)
+    while end and not line[end - 1].isalnum():
+        end -= 1
+    tail = line[end:]
+    few = 2 if tail.isascii() else 1
+    return 1 if len(tail) <= few else len(tail.encode()) + 1
 
 
 def within(history: History, max_bytes: int) -> History:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from activities.tokens import count
-from perdure.history import estimate, line_of, render
+from perdure.history import estimate, line_of, render, within
 from perdure.message import Message, Role
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -69,7 +69,32 @@ def test_long_messages_fill_the_limit_from_the_newest() -> None:
     assert [m.sequence_number for m in history.messages] == [7, 8, 9]
 
 
-@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), max_size=12), st.integers(1, 200))
+def test_a_separator_after_an_ordinary_end_costs_one_token() -> None:
+    messages = talk("Yes", "It is 7.", "See [1].", "Done")
+    limit = sum(m.token_count for m in messages) + 3
+    assert render(messages, max_tokens=limit).messages == messages
+    assert render(messages, max_tokens=limit - 1).messages == messages[1:]
+
+
+def test_what_did_not_fit_into_the_bytes_is_told() -> None:
+    messages = talk(*["word"] * 40)
+    whole = render(messages)
+    assert within(whole, 100_000) == whole
+    found = within(whole, 5000)
+    assert 0 < len(found.messages) < len(messages)
+    assert (found.messages, found.complete, found.truncated) == (messages[-len(found.messages) :], False, False)
+
+
+# Ends that, with the separator after them, make several tokens more.
+ENDS = ["", ".\r\n", " \r\n", "\r\n\r\n", ":+:", "+-+-+-+-+-+-+-+-"]
+CONTENTS = st.builds(
+    "".join, st.tuples(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), st.sampled_from(ENDS))
+)
+
+
+@given(st.lists(CONTENTS, max_size=12), st.integers(1, 200))
+@example(["Hello there.\r\n"] * 40, 100)
+@example(["+-+-+-+-+-+-+-+-"] * 40, 100)
 def test_the_text_never_exceeds_the_limit(contents: list[str], limit: int) -> None:
     history = render(talk(*contents), max_tokens=limit, count=count)
     assert count(history.text) <= limit or len(history.text) == 1
