@@ -26,8 +26,8 @@ def read_folder(
 
     Last come the folders that cannot be listed: what is in them is not known.
     `exclude` holds shell patterns of relative paths, of files and of folders, that are passed over in silence.
-    Links to folders are not followed, and links to files only inside `root`. `root` itself may be hidden, ignored by
-    name, a link, or a single file.
+    Links to folders are not followed, and links to files only inside `root`; one to a file that is left out is left out
+    with it. `root` itself may be hidden, ignored by name, a link, or a single file.
 
     Raises:
         FileNotFoundError: there is no `root`.
@@ -41,8 +41,12 @@ def read_folder(
     for file in files:
         path = file.relative_to(base).as_posix()
         try:
-            if file is not root and file.is_symlink() and not _target(file).is_relative_to(inside):
-                raise ValueError("a link that leads outside the folder")
+            if file is not root and file.is_symlink():
+                target = _target(file)
+                if not target.is_relative_to(inside):
+                    raise ValueError("a link that leads outside the folder")
+                if not _wanted_with_folders(target.relative_to(inside), exclude):
+                    continue
             yield path, _read(file, path, max_file_bytes)
         except (OSError, ValueError) as error:
             reason = str(error) if isinstance(error, ValueError) else error.strerror or "?"
@@ -61,15 +65,28 @@ def _target(path: Path) -> Path:
 
 
 def _walk(root: Path, exclude: Sequence[str], on_error: Callable[[OSError], None]) -> Iterator[Path]:
-    def wanted(folder: str, name: str) -> bool:
-        path = Path(folder, name).relative_to(root).as_posix()
-        return not name.startswith(".") and not any(fnmatch(path, pattern) for pattern in exclude)
-
     for folder, folders, files in os.walk(root, onerror=on_error):
-        folders[:] = sorted(name for name in folders if name not in IGNORED_FOLDERS and wanted(folder, name))
+        here = Path(folder).relative_to(root)
+        folders[:] = sorted(name for name in folders if _folder_wanted(here / name, exclude))
         for name in sorted(files):
-            if wanted(folder, name) and not any(fnmatch(name, pattern) for pattern in IGNORED_FILES):
+            if _file_wanted(here / name, exclude):
                 yield Path(folder, name)
+
+
+def _wanted_with_folders(file: Path, exclude: Sequence[str]) -> bool:
+    return _file_wanted(file, exclude) and all(_folder_wanted(folder, exclude) for folder in file.parents[:-1])
+
+
+def _folder_wanted(path: Path, exclude: Sequence[str]) -> bool:
+    return path.name not in IGNORED_FOLDERS and _wanted(path, exclude)
+
+
+def _file_wanted(path: Path, exclude: Sequence[str]) -> bool:
+    return not any(fnmatch(path.name, pattern) for pattern in IGNORED_FILES) and _wanted(path, exclude)
+
+
+def _wanted(path: Path, exclude: Sequence[str]) -> bool:
+    return not path.name.startswith(".") and not any(fnmatch(path.as_posix(), pattern) for pattern in exclude)
 
 
 def _read(file: Path, path: str, limit: int) -> str:
@@ -88,6 +105,6 @@ def _read(file: Path, path: str, limit: int) -> str:
     if b"\0" in data:
         raise ValueError("binary")
     try:
-        return data.decode()
+        return data.decode().removeprefix("\ufeff")  # a byte order mark, which would hide what the first line is
     except UnicodeDecodeError as error:
         raise ValueError(f"not UTF-8 (at byte {error.start})") from None

@@ -62,6 +62,23 @@ def test_a_link_is_followed_inside_the_folder_only(tmp_path: Path) -> None:
     assert list(read_folder(folder / "out.txt")) == [("out.txt", "outside")]  # named by the caller
 
 
+def test_a_link_to_what_is_left_out_is_left_out(tmp_path: Path) -> None:
+    for name in ("a.md", ".env2", "node_modules/x.js", "drafts/old/b.md", "c.lock"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+        (tmp_path / f"to{len(name)}.txt").symlink_to(name)
+    assert list(read_folder(tmp_path, exclude=["drafts"])) == [("a.md", "a.md"), ("to4.txt", "a.md")]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_bytes(b"\xef\xbb\xbf# Heading\n\n\xef\xbb\xbfbody\n")
+    (tmp_path / "b.md").write_bytes(b"\xef\xbb\xbf# Heading\xff\n")
+    assert list(read_folder(tmp_path)) == [
+        ("a.md", "# Heading\n\n\ufeffbody\n"),
+        FailedFile(path="b.md", reason="not UTF-8 (at byte 12)"),
+    ]
+
+
 def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nowhere"):
         list(read_folder(tmp_path / "nowhere"))
