@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +142,21 @@ async def test_kill_minus_nine_leaves_no_process_and_the_folder_usable() -> None
         async with dev(folder) as running:
             running.process.send_signal(signal.SIGTERM)
             assert (await running.ended())[0] == 0
+
+
+@pytest.mark.parametrize("made", ["temporal.db", "PG_VERSION"])
+async def test_a_first_start_that_is_killed_half_way_leaves_the_folder_usable(made: str) -> None:
+    with data_dir() as folder:
+        process = await perdure(folder, "dev", "--workers", "0", variables=NO_WEAVIATE)
+        while not any(folder.rglob(made)):  # noqa: ASYNC110 - files raise no events
+            await asyncio.sleep(0.001)
+        for victim in (*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)):
+            with suppress(psutil.NoSuchProcess):
+                victim.kill()
+        await process.communicate()
+        async with dev(folder, variables=NO_WEAVIATE) as running:
+            running.process.send_signal(signal.SIGHUP)
+            assert await running.ended() == (0, "")
 
 
 @pytest.mark.parametrize(

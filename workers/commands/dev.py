@@ -38,7 +38,7 @@ async def _dev(workers: int, output: Format) -> int:
 
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, task.cancel)
     code = INTERRUPTED
     try:

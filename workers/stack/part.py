@@ -63,7 +63,7 @@ class Part(ABC):
         return {name: os.environ[name] for name in INHERITED if name in os.environ}
 
     async def prepare(self) -> None:  # noqa: B027 - most parts need nothing
-        """Make what the process needs; runs before each start."""
+        """Make what the process needs; runs before each start, which may be killed at any moment of it."""
 
     @property
     def running(self) -> bool:
@@ -88,15 +88,14 @@ class Part(ABC):
             PartFailed: it ended, or it is not usable within `start_timeout`; it is then killed.
         """
         await self.prepare()
+        self._run(self.command(), self.death_signal)
+        await self._until_usable()
+
+    def _run(self, command: Sequence[str | Path], death_signal: signal.Signals, cwd: Path | None = None) -> None:
         self._expected_end = False
         self._process = spawn(
-            self.command(),
-            log=self.log,
-            environment=self.environment(),
-            user=self.user,
-            death_signal=self.death_signal,
+            command, log=self.log, environment=self.environment(), user=self.user, death_signal=death_signal, cwd=cwd
         )
-        await self._until_usable()
 
     async def _until_usable(self) -> None:
         loop = asyncio.get_running_loop()

@@ -7,6 +7,7 @@ import contextlib
 import importlib
 import os
 import pwd
+import shutil
 import signal
 import stat
 import warnings
@@ -18,7 +19,7 @@ from typing import Any
 import psutil
 import psycopg
 
-from workers.stack.part import Part
+from workers.stack.part import POLL_SECONDS, Part
 
 SUPERUSER = "postgres"
 DATABASE = "perdure"
@@ -35,6 +36,7 @@ class PostgresServer(Part):
     def __init__(self, *, port: int, data: Path, log: Path, start_timeout: timedelta) -> None:
         super().__init__(log, start_timeout)
         self._port, self._data = port, data
+        self._unfinished = data.with_name(f"{data.name}.new")
 
     def url(self, database: str = DATABASE) -> str:
         """The address of a database on this server, for SQLAlchemy."""
@@ -53,11 +55,12 @@ class PostgresServer(Part):
             self.user = _ordinary_user()
         await asyncio.to_thread(self._end_leftovers)
         if not (self._data / "PG_VERSION").exists():
-            await asyncio.to_thread(self._make_cluster)
+            await self._make_cluster()
 
     def _end_leftovers(self) -> None:
         # Others may stand there too, somebody's shell say.
-        here = [p for p in psutil.process_iter(["cwd", "name"]) if p.info["cwd"] == str(self._data.resolve())]
+        folders = [str(folder.resolve()) for folder in (self._data, self._unfinished)]
+        here = [p for p in psutil.process_iter(["cwd", "name"]) if p.info["cwd"] in folders]
         left = [p for p in here if (p.info["name"] or "").startswith("postgres")]
         for process in left:
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -66,19 +69,24 @@ class PostgresServer(Part):
         # Whoever wrote it is gone, and its number may by now belong to another process, which would block the start.
         (self._data / "postmaster.pid").unlink(missing_ok=True)
 
-    def _make_cluster(self) -> None:
-        pgexec = _pgserver("pgexec").pgexec
-        self._data.mkdir(mode=0o700, exist_ok=True)
-        identity: dict[str, Any] = {}
+    async def _make_cluster(self) -> None:
+        """Beside its place, which it takes once it is whole: `initdb` may be killed, and cannot go on with a half."""
+        new = self._unfinished
+        if new.exists():
+            await asyncio.to_thread(shutil.rmtree, new)
+        new.mkdir(mode=0o700)
         if self.user:
             entry = pwd.getpwnam(self.user)
-            # The group too: in root's, the other user would pass no folder that lets only others through.
-            identity = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
-            os.chown(self._data, entry.pw_uid, entry.pw_gid)
-            for path in (self._data, _binaries()):
+            os.chown(new, entry.pw_uid, entry.pw_gid)
+            for path in (new, _binaries()):
                 _let_through(path)
-        arguments = ("--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "-U", SUPERUSER, "-D", str(self._data))
-        pgexec("initdb", arguments, bin_path=_binaries(), cwd=self._data, **identity)
+        arguments = ("--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "-U", SUPERUSER, "-D", new)
+        self._run([_binaries() / "initdb", *arguments], signal.SIGKILL, cwd=new)
+        while self.running:  # noqa: ASYNC110 - there is no event for a process that ends
+            await asyncio.sleep(POLL_SECONDS)
+        if self._process is not None and self._process.returncode:
+            raise self.failure()
+        new.rename(self._data)
 
     async def probe(self) -> None:
         """Connect to our database, which the first start makes."""

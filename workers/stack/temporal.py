@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import uuid
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
@@ -63,6 +65,12 @@ class TemporalServer(Part):
             *("--log-level=warn", "--log-format=json", *searched),
         ]
 
+    async def prepare(self) -> None:
+        """Remove what a killed first start made of a database: Temporal makes the tables of a new file only."""
+        if self._data.exists() and not _has_namespaces(self._data):
+            for suffix in ("-wal", "-shm", "-journal", ""):
+                self._data.with_name(self._data.name + suffix).unlink(missing_ok=True)
+
     async def probe(self) -> None:
         """List by a search attribute, then start, end and delete a workflow: health alone says yes too early."""
         client = await Client.connect(self.address, namespace=self.namespace)
@@ -75,3 +83,12 @@ class TemporalServer(Part):
                 namespace=self.namespace, workflow_execution=WorkflowExecution(workflow_id=name)
             )
         )
+
+
+def _has_namespaces(database: Path) -> bool:
+    """Whether it has any: they come after all tables. True if in doubt, and Temporal says what is wrong."""
+    with closing(sqlite3.connect(database)) as connection:
+        try:
+            return connection.execute("SELECT 1 FROM namespaces LIMIT 1").fetchone() is not None
+        except sqlite3.Error as error:
+            return "no such table" not in str(error)
