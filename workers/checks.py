@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import urllib.error
-import urllib.request
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import timedelta
+from threading import Thread
+from typing import TypeVar
 
+import httpx
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.service import RPCError
 
-from activities.stores.migrate import current_and_head
+from activities.stores.migrate import current_and_head, is_newer
 from activities.stores.weaviate_index import COLLECTION
 from perdure import attributes
 from perdure.errors import PerdureError
@@ -22,6 +23,8 @@ from workers.health import pollers
 from workers.retrieval import open_embedder
 from workers.settings import Settings, connect_temporal
 from workers.temporal_errors import next_step
+
+T = TypeVar("T")
 
 TIMEOUT = timedelta(seconds=15)
 _SETTINGS = {
@@ -98,37 +101,51 @@ async def _search_attributes(settings: Settings) -> str:
 
 async def _postgres(settings: Settings) -> str:
     try:
-        current, head = await asyncio.to_thread(current_and_head, settings.require_database_url())
+        current, head = await _aside(current_and_head, settings.require_database_url())
     except SQLAlchemyError as error:
         cause = str(getattr(error, "orig", error)).strip().splitlines()[0]
         raise Problem(cause, "Check PERDURE_DATABASE_URL, or start a local stack with `perdure dev`.") from error
+    if is_newer(current):
+        raise Problem(f"schema at {current}, made by a newer Perdure", "Update this program.")
     if current != head:
         raise Problem(f"schema at {current}, this program needs {head}", "Run `perdure migrate`.")
     return f"schema at {current}"
+
+
+async def _aside(work: Callable[[str], T], argument: str) -> T:
+    """What `work` answers. Unlike a thread of asyncio's own, one that hangs keeps nothing from ending."""
+    answer: Future[T] = Future()
+    answer.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            answer.set_result(work(argument))
+        except Exception as error:
+            answer.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return await asyncio.wrap_future(answer)
 
 
 async def _weaviate(settings: Settings) -> str:
     url = settings.weaviate_url
     if not url:
         raise Problem("none: working sets are degraded", "Set PERDURE_WEAVIATE_URL, or start a local stack.")
-    request = urllib.request.Request(f"{url}/v1/schema/{COLLECTION}")
-    if settings.weaviate_api_key:
-        request.add_header("Authorization", f"Bearer {settings.weaviate_api_key.get_secret_value()}")
+    key = settings.weaviate_api_key
+    headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
     try:
-        answer = json.loads(await asyncio.to_thread(_get, request))
-    except urllib.error.HTTPError as error:
-        if error.code == 404:
-            return f"{url}, collection {COLLECTION} not made yet; the first `perdure corpus ingest` makes it"
-        raise Problem(f"{url}: {error}", "Check PERDURE_WEAVIATE_API_KEY and the server's log.") from error
-    except OSError as error:
+        async with httpx.AsyncClient(timeout=None, follow_redirects=True) as client:
+            answer = await client.get(f"{url}/v1/schema/{COLLECTION}", headers=headers)
+    except httpx.NetworkError as error:
         raise Problem(f"{url}: {error}", "Check PERDURE_WEAVIATE_URL, or start a local stack.") from error
-    return f"{url}, collection {COLLECTION} with vectors {', '.join(answer.get('vectorConfig', {}))}"
-
-
-def _get(request: urllib.request.Request) -> bytes:
-    with urllib.request.urlopen(request, timeout=TIMEOUT.total_seconds()) as answer:
-        content: bytes = answer.read()
-    return content
+    if answer.status_code == 404:
+        return f"{url}, collection {COLLECTION} not made yet; the first `perdure corpus ingest` makes it"
+    if answer.is_error:
+        raise Problem(
+            f"{url}: HTTP {answer.status_code} {answer.reason_phrase}",
+            "Check PERDURE_WEAVIATE_API_KEY and the server's log.",
+        )
+    return f"{url}, collection {COLLECTION} with vectors {', '.join(answer.json().get('vectorConfig', {}))}"
 
 
 async def _embedder(settings: Settings) -> str:

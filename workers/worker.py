@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import uvloop
+from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client
 from temporalio.worker import Worker
 
@@ -23,9 +24,11 @@ from activities.recompile import RecompileActivities
 from activities.session import SessionActivities
 from activities.stores.corpus_store import PostgresCorpusStore
 from activities.stores.engine import Engine
+from activities.stores.migrate import current_and_head, is_newer
 from activities.stores.session_reader import PostgresReader
 from activities.stores.session_store import PostgresSessionStore
 from activities.tokens import count
+from perdure.errors import PerdureError
 from workers import telemetry
 from workers.compiler_metrics import CompilerMetrics
 from workers.retrieval import compiler_of, open_embedder, open_index, texts_at_once
@@ -81,6 +84,7 @@ async def run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     client = await connect_temporal(settings)
+    await _require_schema(settings.require_database_url())
     async with running_worker(settings, client):
         gc.collect()
         gc.freeze()  # what is loaded now stays: the collector need not look at it, and looks at sessions sooner
@@ -89,11 +93,22 @@ async def run(settings: Settings) -> None:
         logger.info("stopping")
 
 
+async def _require_schema(database_url: str) -> None:
+    try:
+        current, head = await asyncio.to_thread(current_and_head, database_url)
+    except SQLAlchemyError as error:  # sessions wait for it, as they do when it goes away later
+        logger.warning("the schema was not looked at: %s", error)
+        return
+    if current != head and not is_newer(current):  # a newer one: while a newer program takes over
+        raise PerdureError(f"The schema is at {current}, and this worker needs {head}. Run `perdure migrate`.")
+
+
 def serve(settings: Settings) -> None:
     """Run a worker in this process until it is told to stop.
 
     Raises:
         Unavailable: Temporal does not answer, or no database is set.
+        PerdureError: the database's schema is older than this program's.
     """
     telemetry.log_to_stderr(settings.log_level, settings.log_format)
     telemetry.start("perdure-worker")
@@ -108,6 +123,9 @@ def main() -> None:
     code = 0
     try:
         serve(Settings.load())
+    except PerdureError as error:
+        logger.error("the worker stopped: %s", error.message)
+        code = 1
     except Exception:
         logger.exception("the worker stopped")
         code = 1

@@ -66,6 +66,11 @@ async def database(stack: Stack, template: str = TEMPLATE) -> AsyncIterator[str]
 
 async def execute(stack: Stack, statement: str) -> None:
     """Run one statement on the stack's PostgreSQL server, outside a transaction."""
-    url = stack.postgres.url("postgres").replace("+psycopg", "")
+    await execute_in(stack.postgres.url("postgres"), statement)
+
+
+async def execute_in(database_url: str, statement: str) -> None:
+    """Run one statement in that database, outside a transaction."""
+    url = database_url.replace("+psycopg", "")
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
         await connection.execute(statement.encode())

@@ -36,7 +36,7 @@ def server_that_says(answer: bytes) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    ("answer", "cause"), [(HTML, "JSONDecodeError"), (OTHER_JSON, "AttributeError"), (NO_HTTP, "BadStatusLine")]
+    ("answer", "cause"), [(HTML, "JSONDecodeError"), (OTHER_JSON, "AttributeError"), (NO_HTTP, "RemoteProtocolError")]
 )
 def test_a_server_that_is_none_of_ours_is_a_finding_beside_the_others(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, answer: bytes, cause: str
