@@ -23,11 +23,13 @@ from perdure.problems import problem_of
 from perdure.profile import load_profile, unusable
 from workers import telemetry
 from workers.stack.addresses import Addresses
+from workers.stack.folder import used
 from workers.stack.lock import FileLock
 
 DEFAULT_ADDRESS = "localhost:7233"
 DEFAULT_NAMESPACE = "default"
 _PREFIX = "PERDURE_"
+_MAX_PORT = 65535
 _DATABASE_URL = "postgresql+psycopg://user:password@host:port/database"
 _DRIVERS = ("postgresql", "postgresql+psycopg")
 _COMPRESSION = {"none": GrpcCompression.NONE, "gzip": GrpcCompression.GZIP}
@@ -62,7 +64,7 @@ class Settings(BaseSettings):
         None,
         description="`http://host:port`. None: the local stack's, or none, and working sets are degraded.",
     )
-    weaviate_grpc_port: int = Field(50051, description="gRPC port on the host of `weaviate_url`.")
+    weaviate_grpc_port: int = Field(50051, ge=1, le=_MAX_PORT, description="gRPC port on the host of `weaviate_url`.")
     weaviate_api_key: SecretStr | None = Field(None, description="None: anonymous access.")
     temporal: ClientConfigProfile = Field(
         default_factory=load_profile, description="Of `temporalio.envconfig`; its address is none if unset."
@@ -103,10 +105,18 @@ class Settings(BaseSettings):
         default_factory=lambda: platformdirs.user_cache_path("perdure", appauthor=False),
         description="What is fetched or built once, such as the Weaviate server.",
     )
-    temporal_port: int | None = Field(None, description="Of the local stack. None: 7233 if free, else any. 0: any.")
-    temporal_ui_port: int | None = Field(None, description="Of the local stack. None: 8233 if free, else any. 0: any.")
-    postgres_port: int | None = Field(None, description="Of the local stack. None: 5432 if free, else any. 0: any.")
-    weaviate_port: int | None = Field(None, description="Of the local stack. None: 8080 if free, else any. 0: any.")
+    temporal_port: int | None = Field(
+        None, ge=0, le=_MAX_PORT, description="Of the local stack. None: 7233 if free, else any. 0: any."
+    )
+    temporal_ui_port: int | None = Field(
+        None, ge=0, le=_MAX_PORT, description="Of the local stack. None: 8233 if free, else any. 0: any."
+    )
+    postgres_port: int | None = Field(
+        None, ge=0, le=_MAX_PORT, description="Of the local stack. None: 5432 if free, else any. 0: any."
+    )
+    weaviate_port: int | None = Field(
+        None, ge=0, le=_MAX_PORT, description="Of the local stack. None: 8080 if free, else any. 0: any."
+    )
     start_timeout: Duration = Field(timedelta(seconds=90), description="For each part of the local stack to be usable.")
 
     max_cached_workflows: int = Field(1000, ge=0, description="Sessions a worker keeps in memory.")
@@ -190,18 +200,22 @@ class Settings(BaseSettings):
 
         Raises:
             InvalidRequest: as `read`.
+            Unavailable: `data_dir` cannot be read.
         """
         settings = cls.read()
-        running = Addresses.read(settings.data_dir)
-        if running is None or not stack_lock(settings.data_dir).is_held():
-            return settings
+        with used(settings.data_dir, "PERDURE_DATA_DIR"):
+            running = Addresses.read(settings.data_dir)
+            if running is None or not stack_lock(settings.data_dir).is_held():
+                return settings
         return settings.at(running)
 
     def at(self, addresses: Addresses) -> Self:
         """These settings, with each address that they leave out taken from `addresses`."""
         filled: dict[str, object] = {}
         if not self.temporal.address:
-            filled["temporal"] = replace(self.temporal, address=addresses.temporal, namespace=addresses.namespace)
+            filled["temporal"] = replace(
+                self.temporal, address=addresses.temporal, namespace=self.temporal.namespace or addresses.namespace
+            )
         if self.database_url is None:
             filled["database_url"] = addresses.postgres
         if self.weaviate_url is None:

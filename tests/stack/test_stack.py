@@ -116,3 +116,14 @@ async def test_a_part_that_cannot_start_stops_the_others_and_shows_its_log() -> 
         with pytest.raises(PartFailed, match="PostgreSQL ended with exit code"):
             async with Stack(stack_settings(folder)):
                 pass
+        assert not (folder / "ports.json").exists()  # its ports may be why
+
+
+@pytest.mark.parametrize("variable", ["PERDURE_DATA_DIR", "PERDURE_CACHE_DIR"])
+async def test_a_folder_that_cannot_be_used_is_named_with_its_variable(tmp_path: Path, variable: str) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    field = variable.removeprefix("PERDURE_").lower()
+    with pytest.raises(Unavailable, match=rf"{file} cannot be used: .+\. Set {variable} to"):
+        async with Stack(stack_settings(tmp_path / "data").model_copy(update={field: file})):
+            pass

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from perdure.errors import Unavailable
-from workers.stack.ports import ANY, CLUSTER, CLUSTER_PORTS, USUAL, choose
+from workers.stack.ports import ANY, CLUSTER, CLUSTER_PORTS, USUAL, choose, remember
 
 STACKS = 6
 CHOOSER = """
@@ -58,6 +58,8 @@ def test_a_restart_keeps_its_ports_and_one_that_was_asked_for_is_refused_while_t
     memory, taken = tmp_path / "ports.json", tmp_path / "taken"
     with ExitStack() as claims:
         first = choose(dict.fromkeys(USUAL, 0), memory, taken, claims)
+        assert not memory.exists()
+        remember(first, memory)
         assert set(_all(first)) <= set(range(ANY.start, ANY.stop + CLUSTER_PORTS))
         with pytest.raises(Unavailable, match="PERDURE_POSTGRES_PORT"):
             choose({"postgres": first["postgres"]}, tmp_path / "other.json", taken, claims)
@@ -73,4 +75,5 @@ def test_what_a_killed_stack_left_of_its_ports_is_as_good_as_nothing(tmp_path: P
     memory.write_text(content)
     with ExitStack() as claims:
         chosen = choose(dict.fromkeys(USUAL, 0), memory, taken, claims)
+    remember(chosen, memory)
     assert json.loads(memory.read_text()) == chosen

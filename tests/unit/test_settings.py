@@ -69,6 +69,20 @@ def test_what_the_environment_leaves_out_comes_from_the_stack_that_runs(
     assert settings.weaviate_url == "http://elsewhere:8080"
 
 
+def test_a_namespace_that_was_asked_for_is_looked_for_in_the_stack_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEMPORAL_NAMESPACE", "talks")
+    settings = Settings.read().at(ADDRESSES)
+    assert (settings.temporal_address, settings.namespace) == ("127.0.0.1:1", "talks")
+
+
+def test_a_data_folder_that_is_none_is_named_with_its_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    monkeypatch.setenv("PERDURE_DATA_DIR", str(file))
+    with pytest.raises(Unavailable, match=f"{file} cannot be used: Not a directory. Set PERDURE_DATA_DIR to"):
+        Settings.load()
+
+
 def test_the_addresses_that_a_killed_stack_left_are_not_used(tmp_path: Path) -> None:
     ADDRESSES.write(tmp_path)
     assert Settings.load().database_url is None
@@ -92,7 +106,9 @@ NO_DATABASE = "takes postgresql+psycopg://user:password@host:port/database"
 @pytest.mark.parametrize(
     ("name", "value", "problem"),
     [
-        ("TEMPORAL_PORT", "abc", 'takes a whole number, not "abc"'),
+        ("TEMPORAL_PORT", "abc", 'takes a whole number from 0 to 65535, not "abc"'),
+        ("POSTGRES_PORT", "99999", 'takes a whole number from 0 to 65535, not "99999"'),
+        ("POSTGRES_PORT", "-1", 'takes a whole number from 0 to 65535, not "-1"'),
         ("LOG_LEVEL", "loud", 'takes one of DEBUG, INFO, WARNING, ERROR, not "loud"'),
         ("TENANT", "bad id", "takes 1 to 128 characters of A-Z a-z 0-9 . _ -, not 'bad id'"),
         ("TENANT", "a:b", "takes 1 to 128 characters of A-Z a-z 0-9 . _ -, not 'a:b'"),

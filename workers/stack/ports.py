@@ -25,14 +25,14 @@ _adapter = TypeAdapter(dict[str, int])
 
 
 def choose(asked: dict[str, int | None], memory: Path, taken: Path, claims: ExitStack) -> dict[str, int]:
-    """A free port on 127.0.0.1 for each name, remembered in the file `memory` so that a restart keeps addresses.
+    """A free port on 127.0.0.1 for each name: the one in the file `memory` if it is, so that a restart keeps addresses.
 
     `asked` holds a port, 0 for any, or none for the usual one if that is free. Until `claims` is closed, nobody else
     who chooses with the same folder `taken` gets these ports: until its server is up a port looks free, and several
     stacks may start at once.
 
     Raises:
-        Unavailable: a port that was asked for is taken.
+        Unavailable: a port that was asked for is taken, or not for this user.
     """
     taken.mkdir(parents=True, exist_ok=True)
     before = _remembered(memory)
@@ -46,17 +46,22 @@ def choose(asked: dict[str, int | None], memory: Path, taken: Path, claims: Exit
                 else [before.get(name), USUAL.get(name) if port is None else None, *random.sample(ANY, ATTEMPTS)]
             )
             for wish in wishes:
-                if wish is not None and _claim(wish, count, taken, mine):
+                if wish is not None and (obstacle := _claim(wish, count, taken, mine)) is None:
                     chosen[name] = wish
                     break
             else:
+                variable = f"PERDURE_{name.upper()}_PORT"
                 raise Unavailable(
-                    f"Port {port} for {name} is in use. Set PERDURE_{name.upper()}_PORT to another, or to 0 for any.",
+                    f"Port {port} for {name} is {obstacle}. Set {variable} to another, or to 0 for any.",
                     port=port,
                 )
-        write_whole(memory, _adapter.dump_json(chosen))
         claims.push(mine.pop_all())
     return chosen
+
+
+def remember(chosen: dict[str, int], memory: Path) -> None:
+    """Leave the ports for `choose`. Once the stack is usable, and not before: a port may be why it is not."""
+    write_whole(memory, _adapter.dump_json(chosen))
 
 
 def _remembered(memory: Path) -> dict[str, int]:
@@ -66,8 +71,8 @@ def _remembered(memory: Path) -> dict[str, int]:
         return {}
 
 
-def _claim(port: int, count: int, taken: Path, claims: ExitStack) -> bool:
-    """Whether `count` ports from `port` on were free, and are ours now."""
+def _claim(port: int, count: int, taken: Path, claims: ExitStack) -> str | None:
+    """Make `count` ports from `port` on ours. None if they were free, else what one of them is."""
     with ExitStack() as mine, ExitStack() as sockets:
         for number in range(port, port + count):
             candidate = sockets.enter_context(socket.socket())
@@ -76,11 +81,13 @@ def _claim(port: int, count: int, taken: Path, claims: ExitStack) -> bool:
             )  # as servers do: old connections don't count
             try:
                 candidate.bind(("127.0.0.1", number))
+            except PermissionError:
+                return "for privileged programs only"
             except (OSError, OverflowError):
-                return False
+                return "in use"
             lock = FileLock(taken / f"{number}.lock")
             if not lock.acquire():
-                return False
+                return "in use"
             mine.callback(lock.remove)
         claims.push(mine.pop_all())
-        return True
+        return None

@@ -13,11 +13,13 @@ from perdure.errors import Unavailable
 from workers.settings import Settings, stack_lock
 from workers.stack import ports
 from workers.stack.addresses import Addresses
+from workers.stack.folder import used
 from workers.stack.part import POLL_SECONDS, Part, PartFailed
 from workers.stack.postgres import PostgresServer
 from workers.stack.temporal import TemporalServer
 from workers.stack.weaviate import WeaviateServer
 
+PORTS = "ports.json"
 Progress = Callable[[str], None]
 P = TypeVar("P", bound=Part)
 
@@ -30,7 +32,8 @@ class Stack:
     survive; the kernel ends every part when this process dies (on Linux).
 
     Raises:
-        Unavailable: another stack runs in the data directory, or a part has no program.
+        Unavailable: another stack runs in the data directory, a folder or a port cannot be used, or a part has no
+            program.
         PartFailed: a part did not start. All others are stopped then.
     """
 
@@ -38,7 +41,8 @@ class Stack:
         self._given = settings
         self._progress = progress
         self._lock = stack_lock(settings.data_dir)
-        self._ports = ExitStack()
+        self._ports: dict[str, int] = {}
+        self._port_claims = ExitStack()
         self._temporal: TemporalServer | None = None
         self._postgres: PostgresServer | None = None
         self._weaviate: WeaviateServer | None = None
@@ -84,6 +88,7 @@ class Stack:
         except BaseException:
             await self._stop()
             raise
+        ports.remember(self._ports, self._given.data_dir / PORTS)
         self.addresses.write(self._given.data_dir)
         return self
 
@@ -111,8 +116,10 @@ class Stack:
 
     def _claim_data_dir(self) -> None:
         folder = self._given.data_dir
-        (folder / "logs").mkdir(parents=True, exist_ok=True)
-        if not self._lock.acquire():
+        with used(folder, "PERDURE_DATA_DIR"):
+            (folder / "logs").mkdir(parents=True, exist_ok=True)
+            acquired = self._lock.acquire()
+        if not acquired:
             raise Unavailable(
                 f"Process {self._lock.holder()} runs a stack in {folder}. Stop it, or set PERDURE_DATA_DIR to another "
                 "folder for a second stack beside it."
@@ -128,7 +135,9 @@ class Stack:
             "weaviate": given.weaviate_port,
             "weaviate_grpc": given.weaviate_port and 0,
         }
-        chosen = ports.choose(asked, data / "ports.json", given.cache_dir / "ports", self._ports)
+        with used(given.cache_dir, "PERDURE_CACHE_DIR"):
+            chosen = ports.choose(asked, data / PORTS, given.cache_dir / "ports", self._port_claims)
+        self._ports = chosen
         for old in logs.glob("*.log"):
             old.replace(old.with_suffix(".log.1"))
         if not given.temporal.address:
@@ -191,7 +200,7 @@ class Stack:
         finally:
             for part in [*self._added, *self.parts]:  # whoever is in a hurry, a second Ctrl-C say, leaves none behind
                 part.send(signal.SIGKILL)
-            self._ports.close()
+            self._port_claims.close()
             self._lock.release()
 
 
