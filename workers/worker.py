@@ -9,8 +9,10 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 
 import uvloop
 from sqlalchemy.exc import SQLAlchemyError
@@ -40,6 +42,9 @@ from workflows.recompile import RecompileSession
 from workflows.session import SessionWorkflow
 
 logger = logging.getLogger(__name__)
+
+LAST_STEPS = timedelta(seconds=5)
+"""What a worker has after its `graceful_shutdown_timeout` to cancel what still runs, and to close."""
 
 
 @asynccontextmanager
@@ -91,6 +96,16 @@ async def run(settings: Settings) -> None:
         print(json.dumps({"ready": True, "pid": os.getpid(), "task_queue": settings.task_queue}), flush=True)
         await stopped.wait()
         logger.info("stopping")
+        leave = threading.Timer((settings.graceful_shutdown_timeout + LAST_STEPS).total_seconds(), _leave)
+        leave.daemon = True
+        leave.start()
+    leave.cancel()
+
+
+def _leave() -> None:
+    # A commit that waits for a lock in PostgreSQL is not cancelled, and may wait for ever. It is as safe as SIGKILL.
+    logger.error("the worker did not end in time: what it was doing is left to another one")
+    os._exit(1)
 
 
 async def _require_schema(database_url: str) -> None:

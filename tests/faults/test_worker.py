@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
+import signal
 from functools import partial
 
+import psycopg
 from temporalio.api.enums.v1 import PendingWorkflowTaskState
 
 from perdure.session import RunBudget, SessionConfig
@@ -13,6 +15,7 @@ from tests.support.eventually import eventually
 from tests.support.load import accepted_more, times, under_load, write
 from tests.support.runs import TIMED_OUT, troubles
 from tests.support.site import DISTURBED, OUTLIVED, STALLED, Site
+from workers.worker import LAST_STEPS
 
 KILLS = 20
 GIVEN = PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_STARTED
@@ -99,3 +102,28 @@ async def test_posts_made_while_no_worker_is_there_are_carried_out_once_when_one
     await worker.start()
     await patient
     await site.check(met={ALONE: 1, DISTURBED: 20, OUTLIVED: 20})
+
+
+async def test_a_worker_whose_commit_is_held_up_in_postgres_ends_all_the_same_and_another_one_goes_on(
+    site: Site,
+) -> None:
+    worker = await site.start_worker(graceful_shutdown_timeout="1")
+    (session,) = await site.sessions(1)
+    url = site.settings.require_database_url().replace("+psycopg", "")
+    async with await psycopg.AsyncConnection.connect(url) as holder:
+        await holder.execute("SELECT 1 FROM sessions FOR UPDATE")
+        posted = asyncio.create_task(site.patient(timeout=60).session(session).add_user_message("held up"))
+
+        async def waits() -> bool:
+            found = await holder.execute("SELECT 1 FROM pg_locks WHERE NOT granted")
+            return await found.fetchone() is not None
+
+        await eventually(waits)
+        worker.send(signal.SIGTERM)
+
+        async def ended() -> bool:
+            return not worker.running
+
+        await eventually(ended, within=LAST_STEPS.total_seconds() + 5)
+    await site.start_worker()
+    assert (await posted).message.content == "held up"

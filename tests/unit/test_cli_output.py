@@ -52,6 +52,11 @@ def test_each_kind_of_error_has_its_exit_code_and_a_sentence(error: type[Perdure
     assert explain(raised).startswith(raised.message)
 
 
+def test_advice_that_an_error_gives_is_not_given_twice() -> None:
+    told = "It may have been carried out: send it again with the same key, 'k'."
+    assert explain(OutcomeUnknown(told)) == told
+
+
 def test_an_unknown_option_is_a_usage_error_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["dev", "--no-such-option"]) == 2
     captured = capsys.readouterr()
@@ -84,7 +89,7 @@ def test_a_setting_that_cannot_be_read_is_named_without_a_traceback(
     assert run(["doctor"]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err == 'Error: PERDURE_POSTGRES_PORT: takes a whole number, not "many".\n'
+    assert captured.err == 'Error: PERDURE_POSTGRES_PORT: takes a whole number from 0 to 65535, not "many".\n'
 
 
 @pytest.mark.parametrize(

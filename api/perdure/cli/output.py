@@ -116,9 +116,7 @@ def explain(error: PerdureError) -> str:
             return f"{error.message} `perdure session replay {named} --output json` shows those it has."
         case CorpusNotFound():
             return f"{error.message}. `perdure corpus list` shows those there are; `perdure corpus ingest` makes one."
-        case OutcomeUnknown():
-            return f"{error.message} Send it again with the same key: it happens once at most."
-        case Refused() | Unavailable():
+        case Refused() | Unavailable() | OutcomeUnknown():
             return error.message
         case _ if error.retryable:
             return f"{error.message} Try again later."
