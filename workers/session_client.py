@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from temporalio.service import RetryConfig
+
 from activities.stores.corpus_reader import PostgresCorpusReader
 from activities.stores.engine import Engine
 from activities.stores.session_reader import PostgresReader
@@ -34,7 +36,7 @@ async def open_client(settings: Settings | None = None) -> AsyncIterator[Client]
 
 @asynccontextmanager
 async def _open(settings: Settings) -> AsyncIterator[Client]:
-    temporal = await connect_temporal(settings)
+    temporal = await connect_temporal(settings, retry_config=RetryConfig(max_retries=1))  # as `perdure.Client` asks
     if settings.database_url is None:
         yield Client(temporal, tenant=settings.tenant, task_queue=settings.task_queue)
         return

@@ -12,22 +12,19 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_v
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfigProfile
-from temporalio.service import GrpcCompression
+from temporalio.service import GrpcCompression, RetryConfig
 
 from perdure.contract import TASK_QUEUE
 from perdure.errors import InvalidRequest, Unavailable
 from perdure.ids import DEFAULT_TENANT, is_tenant
 from perdure.problems import problem_of
-from perdure.profile import load_profile, unusable
+from perdure.profile import DEFAULT_ADDRESS, DEFAULT_NAMESPACE, connect, load_profile
 from workers import telemetry
 from workers.stack.addresses import Addresses
 from workers.stack.folder import used
 from workers.stack.lock import FileLock
 
-DEFAULT_ADDRESS = "localhost:7233"
-DEFAULT_NAMESPACE = "default"
 _PREFIX = "PERDURE_"
 _MAX_PORT = 65535
 _DATABASE_URL = "postgresql+psycopg://user:password@host:port/database"
@@ -255,28 +252,16 @@ def stack_lock(data_dir: Path) -> FileLock:
     return FileLock(data_dir / "lock")
 
 
-async def connect_temporal(settings: Settings) -> Client:
+async def connect_temporal(settings: Settings, *, retry_config: RetryConfig | None = None) -> Client:
     """A client with Perdure's data converter, and with tracing if telemetry is on.
 
     Raises:
         InvalidRequest: the address is none, or the certificates are not whole.
         Unavailable: nobody answers at the address.
     """
-    config = settings.temporal.to_client_connect_config()
-    config.setdefault("target_host", DEFAULT_ADDRESS)
-    config.setdefault("namespace", DEFAULT_NAMESPACE)
-    try:
-        return await Client.connect(
-            **config,
-            data_converter=pydantic_data_converter,
-            grpc_compression=_COMPRESSION[settings.temporal_grpc_compression],
-            plugins=telemetry.client_plugins(),
-        )
-    except ValueError as error:
-        raise unusable(error) from error
-    except RuntimeError as error:
-        raise Unavailable(
-            f"Temporal does not answer at {settings.temporal_address}. Start a local stack with `perdure dev`, or set "
-            "TEMPORAL_ADDRESS.",
-            address=settings.temporal_address,
-        ) from error
+    return await connect(
+        settings.temporal.to_client_connect_config(),
+        retry_config=retry_config,
+        grpc_compression=_COMPRESSION[settings.temporal_grpc_compression],
+        plugins=telemetry.client_plugins(),
+    )

@@ -9,23 +9,20 @@ from typing import Any, Self
 
 from temporalio.client import Client as TemporalClient
 from temporalio.client import Plugin
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import GrpcCompression, RetryConfig
 
 from perdure.base import plain
 from perdure.calls import Calls, Command
 from perdure.contract import TASK_QUEUE, Handlers, StartSession
-from perdure.errors import InvalidRequest, Unavailable
+from perdure.errors import InvalidRequest
 from perdure.fields import given
 from perdure.handle import SessionHandle
 from perdure.ids import DEFAULT_TENANT, workflow_id
 from perdure.listing import SessionList, SessionSummary, list_by_visibility
-from perdure.profile import load_profile, unusable
+from perdure.profile import connect, load_profile
 from perdure.reader import Reader, SessionFilter
 from perdure.session import SessionConfig
 from perdure.transport import TemporalTransport
-
-DEFAULT_ADDRESS = "localhost:7233"
 
 
 class Client:
@@ -87,25 +84,17 @@ class Client:
             Unavailable: nobody answers at the address.
         """
         config = load_profile().to_client_connect_config()
-        config["target_host"] = address or config.get("target_host") or DEFAULT_ADDRESS
-        config["namespace"] = namespace or config.get("namespace") or "default"
-        try:
-            temporal = await TemporalClient.connect(
-                **config,
-                data_converter=pydantic_data_converter,
-                # We retry by ourselves. The SDK would hide an error for up to ten seconds.
-                retry_config=RetryConfig(max_retries=1),
-                plugins=plugins,
-                grpc_compression=GrpcCompression.NONE,  # of an answer with a working set it takes the server 2 ms
-            )
-        except ValueError as error:
-            raise unusable(error) from error
-        except RuntimeError as error:
-            raise Unavailable(
-                f"Temporal does not answer at {config['target_host']}. Start a local stack with `perdure dev`, or set "
-                "TEMPORAL_ADDRESS.",
-                address=config["target_host"],
-            ) from error
+        if address:
+            config["target_host"] = address
+        if namespace:
+            config["namespace"] = namespace
+        temporal = await connect(
+            config,
+            # We retry by ourselves. The SDK would hide an error for up to ten seconds.
+            retry_config=RetryConfig(max_retries=1),
+            plugins=plugins,
+            grpc_compression=GrpcCompression.NONE,  # of an answer with a working set it takes the server 2 ms
+        )
         return cls(
             temporal, tenant=tenant, task_queue=task_queue, reader=reader, rpc_timeout=rpc_timeout, timeout=timeout
         )

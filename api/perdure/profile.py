@@ -1,10 +1,17 @@
-"""Temporal's configuration: the profile and the `TEMPORAL_*` variables that the `temporal` CLI reads too."""
+"""How Temporal is reached: by the profile and the `TEMPORAL_*` variables that the `temporal` CLI reads too."""
 
 from __future__ import annotations
 
-from temporalio.envconfig import ClientConfigProfile
+from typing import Any
 
-from perdure.errors import InvalidRequest
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.envconfig import ClientConfigProfile, ClientConnectConfig
+
+from perdure.errors import InvalidRequest, Unavailable
+
+DEFAULT_ADDRESS = "localhost:7233"
+DEFAULT_NAMESPACE = "default"
 
 
 def load_profile() -> ClientConfigProfile:
@@ -19,6 +26,26 @@ def load_profile() -> ClientConfigProfile:
     except (RuntimeError, OSError) as error:
         raise unusable(error) from error
     return profile
+
+
+async def connect(config: ClientConnectConfig, **options: Any) -> Client:
+    """A client with Perdure's data converter, and with `options`; the address and namespace default to Temporal's own.
+
+    Raises:
+        InvalidRequest: the address is none, or the certificates are not whole.
+        Unavailable: nobody answers at the address.
+    """
+    address = config.get("target_host") or DEFAULT_ADDRESS
+    to: dict[str, Any] = {**config, "target_host": address, "namespace": config.get("namespace") or DEFAULT_NAMESPACE}
+    try:
+        return await Client.connect(**to, data_converter=pydantic_data_converter, **options)
+    except ValueError as error:
+        raise unusable(error) from error
+    except RuntimeError as error:
+        raise Unavailable(
+            f"Temporal does not answer at {address}. Start a local stack with `perdure dev`, or set TEMPORAL_ADDRESS.",
+            address=address,
+        ) from error
 
 
 def unusable(error: Exception) -> InvalidRequest:

@@ -13,6 +13,7 @@ from temporalio.service import GrpcCompression
 
 from activities.corpus_index import RETENTION
 from perdure.errors import InvalidRequest, Unavailable
+from workers.session_client import open_client
 from workers.settings import Settings, connect_temporal, stack_lock
 from workers.stack.addresses import Addresses
 
@@ -162,13 +163,24 @@ def test_corpora_are_kept_for_as_long_as_it_says(monkeypatch: pytest.MonkeyPatch
 async def test_the_way_to_temporal_is_compressed_if_it_is_told(
     monkeypatch: pytest.MonkeyPatch, value: str | None, expected: GrpcCompression
 ) -> None:
+    told = _told_to_connect(monkeypatch)
+    if value:
+        monkeypatch.setenv("PERDURE_TEMPORAL_GRPC_COMPRESSION", value)
+    await connect_temporal(Settings.load())
+    assert told["grpc_compression"] is expected
+
+
+async def test_commands_repeat_by_themselves_and_not_by_the_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = _told_to_connect(monkeypatch)
+    async with open_client(Settings.load()):
+        assert told["retry_config"].max_retries == 1
+
+
+def _told_to_connect(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     told: dict[str, Any] = {}
 
     async def connect(**config: Any) -> None:
         told.update(config)
 
     monkeypatch.setattr(Client, "connect", connect)
-    if value:
-        monkeypatch.setenv("PERDURE_TEMPORAL_GRPC_COMPRESSION", value)
-    await connect_temporal(Settings.load())
-    assert told["grpc_compression"] is expected
+    return told
