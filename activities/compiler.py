@@ -14,7 +14,7 @@ from activities.fusion import RANK_CONSTANT, by_score, diversify, fuse
 from activities.packing import SEPARATOR, Packed, pack
 from activities.past import PastVersions
 from activities.ports import CorpusVersions, Embedder, SpanIndex
-from activities.retrieval import Found, Reason, Retrieval, is_exact
+from activities.retrieval import Degraded, Found, Reason, Retrieval, is_exact
 from activities.spans import CorpusState
 from activities.terms import TERMS
 from perdure.errors import CorpusNotFound
@@ -27,8 +27,9 @@ class WorkingSetCompiler:
     """`activities.ports.Compiler`. The same query, config and corpus version give the same text and hash.
 
     Without an index, or while it is down, late or behind, Postgres full-text search is the only leg, and the set says
-    `degraded`. Keeps up to `cached_spans` spans in memory, some 4 KB each. `on_compiled` is told of each working set
-    the seconds it took, and why it is degraded if it is.
+    `degraded`; so does the empty one of a corpus of which nothing is published yet. Keeps up to `cached_spans` spans in
+    memory, some 4 KB each. `on_compiled` is told of each working set the seconds it took, and why it is degraded if it
+    is.
     """
 
     def __init__(
@@ -83,7 +84,9 @@ class WorkingSetCompiler:
             if config.as_of is not None:
                 state = await self._past.state(tenant, corpus, state, config.as_of, config.retrieval_timeout)
             found = Found([], [])
-            if state.version > 0 and config.token_budget > 0:
+            if state.version == 0:
+                found = Found([], [], Degraded("not_published", f"No version of corpus {corpus} is published yet."))
+            elif config.token_budget > 0:
                 found = await self._retrieval.find(tenant, corpus, state, searched, vector, config, log)
         packed, scores = choose(found, config, log)
         with log.timed("build_context"):

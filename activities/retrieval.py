@@ -42,6 +42,7 @@ _SEMANTIC_TIE = 0.00001
 
 
 Reason: TypeAlias = Literal[
+    "not_published",
     "no_index",
     "index_behind",
     "other_embedder",
@@ -101,7 +102,7 @@ async def best(search: Callable[[int], Awaitable[list[Hit]]], k: int, tie: float
 
     `search` answers the best of a number of hits, best first. At most `MOST_HITS` are asked for.
     """
-    limit = k + _OVER_FETCH
+    limit = min(k + _OVER_FETCH, MOST_HITS)
     while True:
         hits = await search(limit)
         if len(hits) < limit or limit >= MOST_HITS or hits[k - 1].score - hits[-1].score > tie:

@@ -37,7 +37,7 @@ _SCORE = func.round(cast(func.ts_rank(spans.c.search, _QUERY, 1), Numeric), 6)  
 _SEARCH = (
     select(spans.c.span_id, _SCORE)
     .where(VISIBLE, spans.c.search.bool_op("@@")(_QUERY))
-    .order_by(_SCORE.desc(), spans.c.path, spans.c.start_line)
+    .order_by(_SCORE.desc(), spans.c.path.collate("C"), spans.c.start_line)  # as Python has it, in any database
     .limit(bindparam("limit"))
 )
 

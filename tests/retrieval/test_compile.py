@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -9,6 +10,8 @@ import pytest
 
 from activities.compiler import WorkingSetCompiler
 from activities.explain import STAGES, TIMINGS
+from activities.spans import artifact_id
+from activities.terms import terms_of
 from activities.tokens import count
 from perdure.errors import CorpusNotFound
 from perdure.working_set import CompilerConfig, context_hash
@@ -76,6 +79,27 @@ async def test_a_corpus_without_documents_gives_the_empty_text(corpora: Corpora,
     found = await corpora.compile("anything")
     assert (found.text, found.spans, found.degraded) == ("", [], False)
     assert found.context_hash == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+async def test_a_corpus_of_which_nothing_is_published_yet_says_so(corpora: Corpora) -> None:
+    await corpora.store.stage(corpora.tenant, "docs", "upload", 0, [("a.txt", "anything")])
+    await corpora.store.begin(corpora.tenant, "docs", "upload", corpora.embedder.id, None)
+    found = await corpora.compile("anything")
+    assert (found.text, found.spans, found.degraded) == ("", [], True)
+    assert found.degraded_reason == "No version of corpus docs is published yet."
+
+
+async def test_a_tenant_sees_nothing_of_another(corpora: Corpora, tmp_path: Path) -> None:
+    other = replace(corpora, tenant=f"{corpora.tenant}-other")
+    await corpora.ingest(write(tmp_path / "mine", {"same.txt": "Apples are red.\n"}))
+    await other.ingest(write(tmp_path / "theirs", {"same.txt": "Apples are red.\n", "more.txt": "Apples are blue.\n"}))
+    for one, paths in ((corpora, ["same.txt"]), (other, ["more.txt", "same.txt"])):
+        assert [corpus.tenant for corpus in await one.store.list_corpora(one.tenant)] == [one.tenant]
+        assert len(await one.store.search_text(one.tenant, "docs", 1, terms_of("apples"), 10)) == len(paths)
+        held = [span.path for span in await one.store.visible(one.tenant, "docs", 1, "0" * 32, 10)]
+        assert sorted(held) == paths
+        cited = {citation.path: citation.artifact_id for citation in (await one.compile("red apples")).citations}
+        assert cited == {path: artifact_id(one.tenant, "docs", path) for path in paths}
 
 
 async def test_an_unknown_corpus_is_a_named_error(corpora: Corpora) -> None:

@@ -291,3 +291,14 @@ async def test_as_many_hits_are_asked_for_as_a_tie_at_the_edge_needs(scores: lis
     hits = await best(search, 2, 0.00001)
     assert limits == asked
     assert len(hits) == min(asked[-1], len(scores))
+
+
+async def test_no_more_hits_are_asked_for_than_the_most() -> None:
+    limits = []
+
+    async def search(limit: int) -> list[Hit]:
+        limits.append(limit)
+        return []
+
+    await best(search, 5000, 0.00001)
+    assert limits == [MOST_HITS]
