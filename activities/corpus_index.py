@@ -13,10 +13,11 @@ from activities.ingest import INDEX, REBUILD, TIDY, Rebuilt, Target
 from activities.ports import CorpusStore, SpanIndex
 from activities.spans import SETTLED_FOR, EmbedderId, IndexUnavailable, made_otherwise
 from perdure.errors import Unavailable
-from perdure.wire import refusing
+from perdure.wire import refusal, refusing
 
 RETENTION = timedelta(days=7)
 """How long a version can be read after the next one is published, where the settings say nothing else."""
+_REBUILD_ATTEMPTS = 3
 _AT_ONCE = 256
 _FIRST = str(UUID(int=0))
 
@@ -79,7 +80,19 @@ class IndexActivities:
 
     @activity.defn(name=REBUILD)
     async def rebuild_index(self, target: Target) -> Rebuilt:
-        """Make the index anew beside the old one, which serves until the switch. A refusal changes nothing."""
+        """Make the index anew beside the old one, which serves until the switch. A refusal changes nothing.
+
+        When the index is away for longer than a few attempts, that is one: other ingests of the corpus wait for this.
+        """
+        try:
+            return await self._rebuild(target)
+        except IndexUnavailable as error:
+            if activity.info().attempt < _REBUILD_ATTEMPTS:
+                raise
+            text = f"{error} The index there was is still the corpus's. Reindex once more when Weaviate is back."
+            raise refusal(Unavailable(text)) from error
+
+    async def _rebuild(self, target: Target) -> Rebuilt:
         tenant, corpus = target.tenant, target.corpus
         with refusing():
             if self._index is None:

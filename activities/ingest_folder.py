@@ -109,7 +109,7 @@ async def reindex(
     Raises:
         CorpusNotFound: there is no such corpus.
         InvalidRequest: the names are no ids, or the workers have another embedder than the corpus was made with.
-        Unavailable: the workers have no span index.
+        Unavailable: the workers have no span index, or it is away; the old one is left as it is.
     """
     request = Ingest(tenant=tenant, corpus=corpus)
     handle = await _start(client, ingest_workflow_id(tenant, corpus), task_queue, request, on_progress)

@@ -7,7 +7,7 @@ from typing import Any
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 from activities.ingest import (
     BEGIN,
@@ -95,7 +95,18 @@ class IngestCorpus:
         else:
             await self._publish(upload, begun.version)
         self._note(indexed=indexed, error=None)
-        await self._do(TIDY, self._target(), type(None))
+        await self._tidy()
+
+    async def _tidy(self) -> None:
+        """What waits for an index that is away since the version was published keeps nobody waiting."""
+        try:
+            await self._do(TIDY, self._target(), type(None), _A_FEW_TIMES)
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            self._note(phase="index_behind", error=str(error.cause))
+            await self._do(TIDY, self._target(), type(None))
+            self._note(error=None)
 
     async def _publish(self, upload: Upload, version: int) -> None:
         publish = Publish(upload=upload, version=version, prune=self._request.prune)

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from temporalio.worker import Worker
 
 from activities.breaker import Breaker
 from activities.compiler import WorkingSetCompiler
+from activities.corpus import CorpusActivities
+from activities.corpus_index import IndexActivities
+from activities.ingest_folder import reindex
+from activities.spans import IndexUnavailable
+from perdure.errors import Unavailable
 from perdure.working_set import CompilerConfig, WorkingSet
-from tests.retrieval.conftest import PATIENT, Corpora, write
+from tests.retrieval.conftest import DOCUMENTS, PATIENT, Corpora, write
 from tests.support.embedders import Remembering
 from tests.support.eventually import eventually
 from workers.stack.stack import Stack
+from workflows.ingest import IngestCorpus
 
 QUERY = "how is memory freed without a garbage collector?"
 LEFT_ALONE = "The span index failed a moment ago and is not asked again yet."
@@ -143,6 +152,66 @@ async def test_of_turns_that_come_at_once_only_the_first_wait_for_a_frozen_index
     assert await eventually(whole_again)
     assert changes == [True, False]
     assert (await compiled(PATIENT)).context_hash == whole.context_hash
+
+
+class Away:
+    """The index, of which some calls find it away."""
+
+    def __init__(self, corpora: Corpora, *calls: str) -> None:
+        self._index = corpora.index
+        self._calls = calls
+
+    def __getattr__(self, name: str) -> object:
+        return self._refuse if name in self._calls else getattr(self._index, name)
+
+    async def _refuse(self, *_: object) -> None:
+        raise IndexUnavailable("Weaviate is away.")
+
+
+@asynccontextmanager
+async def away(corpora: Corpora, *calls: str) -> AsyncIterator[Corpora]:
+    """The same corpora behind workers whose index is away for those calls."""
+    index = Away(corpora, *calls)
+    activities = [
+        *CorpusActivities(corpora.store, corpora.embedder).all(),
+        *IndexActivities(corpora.store, index, corpora.embedder.id).all(),  # type: ignore[arg-type] # by __getattr__
+    ]
+    queue = f"{corpora.tenant}-away"
+    async with Worker(corpora.client, task_queue=queue, workflows=[IngestCorpus], activities=activities):
+        yield replace(corpora, task_queue=queue)
+
+
+async def test_an_index_that_goes_away_once_a_version_is_published_keeps_no_ingest_waiting(
+    corpora: Corpora, folder: Path
+) -> None:
+    await corpora.ingest(folder)
+    async with away(corpora, "remove") as without:
+        report = await without.ingest(write(folder, {"fruit.txt": "Only plums are left.\n"}))
+        assert (report.phase, report.version, report.error) == (
+            "index_behind",
+            2,
+            "IndexUnavailable: Weaviate is away.",
+        )
+        report = await corpora.ingest(write(folder, {"fruit.txt": DOCUMENTS["fruit.txt"]}))
+    assert (report.phase, report.version) == ("done", 3)
+    assert await corpora.store.removed(corpora.tenant, "docs", 10) == []
+    # What was changed and is back stays in the index, though it was to be taken out.
+    live = {span.span_id for span in await corpora.store.visible(corpora.tenant, "docs", 3, "0" * 32, 1000)}
+    name = await corpora.store.index_name(corpora.tenant, "docs", "unused")
+    (vector,) = await corpora.embedder.embed(["any"])
+    assert {hit.span_id for hit in await corpora.index.search_vector(name, vector, 1000)} == live
+
+
+async def test_an_index_that_cannot_be_made_anew_is_told_and_keeps_no_ingest_waiting(
+    corpora: Corpora, folder: Path
+) -> None:
+    await corpora.ingest(folder)
+    before = await corpora.store.state(corpora.tenant, "docs")
+    async with away(corpora, "put") as without:
+        with pytest.raises(Unavailable, match=r"^Weaviate is away\. .* Reindex once more when Weaviate is back\.$"):
+            await reindex(corpora.client, corpus="docs", tenant=corpora.tenant, task_queue=without.task_queue)
+    assert await corpora.store.state(corpora.tenant, "docs") == before
+    assert (await corpora.ingest(write(folder, {"fruit.txt": "Only plums are left.\n"}))).phase == "done"
 
 
 async def test_what_two_ingests_changed_while_the_index_was_down_is_in_it_afterwards_and_nothing_else(
