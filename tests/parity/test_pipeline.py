@@ -37,10 +37,13 @@ def test_case_35_one_span_gives_this_text_and_this_hash() -> None:
 
 
 class EmptyCorpus(fakes.Corpora):
-    """A corpus of which nothing was published."""
+    """A corpus whose published version has no documents."""
 
     async def state(self, tenant: str, corpus: str) -> CorpusState | None:
-        return replace(fakes.STATE, version=0, indexed_version=0)
+        return replace(fakes.STATE, span_count=0)
+
+    async def spans(self, tenant: str, corpus: str, version: int, span_ids: Sequence[str]) -> list[Span]:
+        return []
 
 
 @pytest.mark.parametrize(("corpora", "budget"), [(EmptyCorpus(), 8000), (fakes.Corpora(), 0)])
