@@ -63,12 +63,12 @@ class Life:
             self._refused = error
             return
         if mine != workflow.info().workflow_id:  # it would take another workflow's session over
-            self._refused = InvalidRequest(f"The workflow id of this session is {mine!r}.", errors=[])
+            self._refused = InvalidRequest(f"The workflow id of this session is {mine!r}.")
             return
         if carry := self._input.carry:
             session = carry.state.session
             if workflow.info().continued_run_id is None or workflow_id(session.tenant, session.session_id) != mine:
-                self._refused = InvalidRequest("Only a run hands `carry` to the next one. Leave it out.", errors=[])
+                self._refused = InvalidRequest("Only a run hands `carry` to the next one. Leave it out.")
                 return
             self._committer = Committer(carry.state, carry.owner)
             self._active_at = carry.active_at

@@ -104,7 +104,7 @@ def _time(value: datetime) -> str:
     try:
         return value.astimezone(UTC).isoformat()
     except OverflowError:
-        raise InvalidRequest(f"{value.isoformat()} is no time in UTC.", errors=[]) from None
+        raise InvalidRequest(f"{value.isoformat()} is no time in UTC.") from None
 
 
 def _quoted(value: str) -> str:

@@ -97,7 +97,7 @@ def decide(state: SessionState, command: AnyCommand) -> list[EventData]:
         case Lifecycle():
             return _lifecycle(session, command)
         case _:
-            raise InvalidRequest(f"Unknown command: {command.name}", errors=[])
+            raise InvalidRequest(f"Unknown command: {command.name}")
 
 
 def compiler_config(config: SessionConfig, overrides: dict[str, Any] | None) -> CompilerConfig:
@@ -136,7 +136,7 @@ def _identified(messages: list[NewMessage], key: str) -> list[NewMessage]:
         for i, m in enumerate(messages)
     ]
     if len({m.message_id for m in named}) < len(named):
-        raise InvalidRequest("Two messages of one request have the same message_id.", errors=[])
+        raise InvalidRequest("Two messages of one request have the same message_id.")
     return named
 
 
