@@ -170,7 +170,7 @@ class Commit(_Wire):
     compile: list[Compile] = Field(default_factory=list)
 
 
-def packed(request: Commit) -> RawValue:
+def deflated_commit(request: Commit) -> RawValue:
     """The input of a commit's activity, a half of its JSON: the SDK keeps it in memory until the run ends.
 
     It is no part of the history, and nobody else reads it: so it names no encoding, which would be kept as well.
@@ -178,7 +178,7 @@ def packed(request: Commit) -> RawValue:
     return RawValue(Payload(data=zlib.compress(to_json(request), 1)))
 
 
-def unpacked(raw: RawValue) -> Commit:
+def inflated_commit(raw: RawValue) -> Commit:
     """The commit again."""
     return Commit.model_validate_json(zlib.decompress(raw.payload.data))
 

@@ -26,7 +26,7 @@ from activities.commit import (
     answerable,
     completed,
     deflated,
-    unpacked,
+    inflated_commit,
 )
 from activities.ports import Compiler, SessionStore
 from perdure.contract import MessagePage, Replay
@@ -118,7 +118,7 @@ class SessionActivities:
         @activity.defn(name=name)
         async def commit(request: RawValue) -> Committed:
             with refusing():
-                return await self._commit(unpacked(request))
+                return await self._commit(inflated_commit(request))
 
         return commit
 

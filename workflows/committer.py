@@ -20,7 +20,7 @@ from activities.commit import (
     Owner,
     ReadAnswer,
     completed,
-    packed,
+    deflated_commit,
 )
 from perdure.contract import AddUserMessage
 from perdure.errors import PerdureError
@@ -144,7 +144,7 @@ class Committer:
             name = "suspend_session"
         result = await workflow.execute_local_activity(
             name,
-            packed(
+            deflated_commit(
                 Commit(
                     tenant=state.session.tenant,
                     session_id=state.session.session_id,

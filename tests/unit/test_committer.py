@@ -10,7 +10,7 @@ import pytest
 from temporalio import workflow
 from temporalio.common import RawValue
 
-from activities.commit import Committed, Owner, unpacked
+from activities.commit import Committed, Owner, inflated_commit
 from perdure.base import Request
 from perdure.contract import AddMessage
 from perdure.events import Event, MessageAdded
@@ -32,9 +32,9 @@ class Stored:
         self.events = events
         self.open = asyncio.Event()
 
-    async def activity(self, _name: str, packed: RawValue, **_options: Any) -> Committed:
+    async def activity(self, _name: str, deflated: RawValue, **_options: Any) -> Committed:
         await self.open.wait()
-        request = unpacked(packed)
+        request = inflated_commit(deflated)
         if request.base_sequence < len(self.events):
             return Committed(outcome="behind", events=self.events[request.base_sequence :])
         self.events += request.events
