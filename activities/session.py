@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from typing import TypeVar
 
 from temporalio import activity
@@ -40,6 +42,8 @@ from perdure.working_set import WorkingSet, WorkingSetRef, context_hash
 
 P = TypeVar("P", MessagePage, Replay)
 
+logger = logging.getLogger(__name__)
+
 COMMITS = (
     "record_user_message",
     "record_assistant_message",
@@ -58,6 +62,12 @@ happened."""
 
 PAGE_BYTES = 512 * 1024
 """Bound of a page that passes through the workflow: its history holds it twice, and a payload 2 MB at most."""
+
+
+COMPILE_DEADLINE = timedelta(seconds=18)
+"""Of a message's working set; an attempt has 20 s, and must store the message too."""
+COMPILE_ATTEMPTS = 5
+"""After so many failures it is the compiler's, and no server's that was away for a moment."""
 
 
 class SessionActivities:
@@ -145,18 +155,26 @@ class SessionActivities:
         return result.model_copy(update={"completions": completions, "working_sets": answered})
 
     async def _compile(self, request: Commit, item: Compile) -> WorkingSet:
+        """The working set, or one without text that says why: the message is worth more than its context."""
         try:
-            return await self._compiler.compile(
-                tenant=request.tenant,
-                corpus=item.corpus,
-                query=item.query,
-                config=item.config,
-                search_query=item.search_query,
-                explain=item.explain,
-            )
+            async with asyncio.timeout(COMPILE_DEADLINE.total_seconds()):
+                return await self._compiler.compile(
+                    tenant=request.tenant,
+                    corpus=item.corpus,
+                    query=item.query,
+                    config=item.config,
+                    search_query=item.search_query,
+                    explain=item.explain,
+                )
         except PerdureError as error:
-            # The message is worth more than its context: it is stored, and the working set says what was wrong.
             return empty(item.query, error.message)
+        except TimeoutError:
+            return empty(item.query, f"It was not compiled within {COMPILE_DEADLINE.seconds} s.")
+        except Exception as error:
+            if activity.info().attempt < COMPILE_ATTEMPTS:
+                raise
+            logger.exception("no working set for event %d of session %s", item.sequence, request.session_id)
+            return empty(item.query, f"The compiler failed with {type(error).__name__}. The worker's log says where.")
 
     def _completion(self, sequence: int, added: MessageAdded, working_set: WorkingSet | None) -> Completion:
         return Completion(

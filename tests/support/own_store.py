@@ -1,4 +1,4 @@
-"""A worker of sessions in this process, over a store of the test's own: to lose answers, to be slow, to count."""
+"""A worker of sessions in this process, over a store or a compiler of the test's own: to lose answers, to fail."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from temporalio.worker import Worker
 
 from activities.commit import Answered, Commit, Committed, Open, Opened, ReadAnswer
-from activities.ports import SessionStore
+from activities.ports import Compiler, SessionStore
 from activities.session import SessionActivities, empty
 from activities.stores.engine import Engine
 from activities.stores.session_store import PostgresSessionStore
@@ -48,11 +48,13 @@ class OwnStore:
 
 
 @asynccontextmanager
-async def worker_on(site: Site, make: Callable[[SessionStore], SessionStore]) -> AsyncIterator[None]:
+async def worker_on(
+    site: Site, make: Callable[[SessionStore], SessionStore] = OwnStore, compiler: Compiler | None = None
+) -> AsyncIterator[None]:
     """A worker whose sessions are stored by what `make` makes of the real store."""
     engine = Engine(site.settings.require_database_url())
     store = make(PostgresSessionStore(engine))
-    activities = SessionActivities(store, site.reader, ToldCompiler(), count)
+    activities = SessionActivities(store, site.reader, compiler or ToldCompiler(), count)
     client = await connect_temporal(site.stack.settings)
     try:
         async with Worker(
