@@ -18,8 +18,8 @@ from activities.stores.migrate import current_and_head, is_newer
 from activities.stores.weaviate_index import COLLECTION
 from perdure import attributes
 from perdure.errors import PerdureError
+from perdure.pollers import pollers
 from workers import search_attributes
-from workers.health import pollers
 from workers.retrieval import open_embedder
 from workers.settings import Settings, connect_temporal
 from workers.temporal_errors import next_step

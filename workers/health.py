@@ -6,30 +6,9 @@ import asyncio
 import os
 import socket
 import sys
-from datetime import UTC, datetime, timedelta
 
-from temporalio.api.enums.v1 import TaskQueueType
-from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
-from temporalio.client import Client
-
+from perdure.pollers import pollers
 from workers.settings import Settings, connect_temporal
-
-RECENT = timedelta(minutes=2)
-"""A poll waits a minute at the server before it is made again."""
-
-
-async def pollers(client: Client, task_queue: str) -> set[str]:
-    """Identities of the workers that polled `task_queue` lately; by default `pid@host`."""
-    answer = await client.workflow_service.describe_task_queue(
-        DescribeTaskQueueRequest(
-            namespace=client.namespace,
-            task_queue=TaskQueue(name=task_queue),
-            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
-        )
-    )
-    since = datetime.now(UTC) - RECENT
-    return {p.identity for p in answer.pollers if p.last_access_time.ToDatetime(UTC) > since}
 
 
 async def polls_from_here(settings: Settings) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from pydantic_core import to_json
 
 from perdure.contract import check_request_size
-from perdure.errors import InvalidRequest, OutcomeUnknown, SessionDeleted, SessionNotFound, Unavailable
+from perdure.errors import InvalidRequest, OutcomeUnknown, PerdureError, SessionDeleted, SessionNotFound, Unavailable
 from perdure.fields import check_durations
 from perdure.gate import Gate, NoPlace
 from perdure.transport import NotOpen, Run, Transport, TryAgain, Update
@@ -120,7 +120,7 @@ class Calls:
                     return None
                 raise
             if not await clock.pause():
-                raise self._gave_up(command, sent, reason) from reason
+                raise await self._gave_up(command, sent, reason) from reason
 
     async def query(self, workflow_id: str, name: str, body: dict[str, Any], *, patient: bool) -> Any:
         """An open run's answer, as JSON; one attempt only, unless `patient`.
@@ -135,7 +135,7 @@ class Calls:
                 return await self._transport.query(workflow_id, name, body, clock.attempt(self.rpc_timeout))
             except TryAgain as error:
                 if not await clock.pause():
-                    raise _no_answer(workflow_id, clock.total, error) from error
+                    raise await self._no_answer(workflow_id, clock.total, error) from error
 
     async def signal(self, workflow_id: str, name: str, body: dict[str, Any]) -> None:
         """Send a signal; it may arrive twice.
@@ -150,7 +150,7 @@ class Calls:
                 return await self._transport.signal(workflow_id, name, body, clock.attempt(self.rpc_timeout))
             except TryAgain as error:
                 if not await clock.pause():
-                    raise _no_answer(workflow_id, clock.total, error) from error
+                    raise await self._no_answer(workflow_id, clock.total, error) from error
 
     async def run(self, run: Run) -> Any:
         """The result of a workflow that changes nothing, as JSON, waited for as long as it may take.
@@ -164,7 +164,7 @@ class Calls:
                 return await self._transport.run(run, clock.attempt(LONG_POLL))
             except TryAgain as error:
                 if not await clock.pause():
-                    raise _no_answer(run.workflow_id, clock.total, error) from error
+                    raise await self._no_answer(run.workflow_id, clock.total, error) from error
 
     async def read(self, answer: Awaitable[T]) -> T:
         """What a reader answers.
@@ -181,14 +181,23 @@ class Calls:
                 "and try again."
             ) from error
 
-    def _gave_up(self, command: Command, sent: bool, reason: Exception) -> Exception:
+    async def _gave_up(self, command: Command, sent: bool, reason: Exception) -> PerdureError:
         if not sent or command.key is None:
-            return _no_answer(command.workflow_id, self.timeout, reason)
+            return await self._no_answer(command.workflow_id, self.timeout, reason)
         return OutcomeUnknown(
-            f"No answer to {command.name} within {self.timeout.total_seconds():g} s ({reason}). It may have been "
-            f"carried out: send it again with the same key, {command.key!r}.",
+            f"No answer to {command.name} within {self.timeout.total_seconds():g} s ({reason}). "
+            f"{await self._transport.trouble()} It may have been carried out, or be so later: send it again with the "
+            f"same key, {command.key!r}.",
             key=command.key,
             command=command.name,
+            reason=str(reason),
+        )
+
+    async def _no_answer(self, workflow_id: str, waited: timedelta, reason: Exception) -> Unavailable:
+        return Unavailable(
+            f"No answer from {workflow_id} within {waited.total_seconds():g} s ({reason}). "
+            f"{await self._transport.trouble()} Try again.",
+            workflow_id=workflow_id,
             reason=str(reason),
         )
 
@@ -230,15 +239,6 @@ class _Clock:
             return False
         await asyncio.sleep(seconds)
         return True
-
-
-def _no_answer(workflow_id: str, waited: timedelta, reason: Exception) -> Unavailable:
-    return Unavailable(
-        f"No answer from {workflow_id} within {waited.total_seconds():g} s ({reason}). Check that Temporal is "
-        "reachable and that a worker runs, and try again.",
-        workflow_id=workflow_id,
-        reason=str(reason),
-    )
 
 
 def _check_size(body: dict[str, Any]) -> None:

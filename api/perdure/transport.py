@@ -26,9 +26,12 @@ from temporalio.service import RPCError, RPCStatusCode
 from perdure import wire
 from perdure.contract import SESSION_WORKFLOW
 from perdure.errors import InvalidRequest, SessionRolling, TooMuchInFlight, Unavailable
+from perdure.pollers import pollers
 
 TASK_TIMEOUT = timedelta(seconds=2)
 """Of a session's workflow tasks: how long a worker that died in the middle of one holds it up."""
+TROUBLE = timedelta(seconds=1)
+"""Of the question why there is no answer."""
 
 T = TypeVar("T")
 
@@ -91,6 +94,10 @@ class Transport(Protocol):
         """The workflow's result, as JSON."""
         ...
 
+    async def trouble(self) -> str:
+        """Why there may be no answers, as a sentence; known within a second."""
+        ...
+
 
 class TemporalTransport:
     """`Transport` through a Temporal client, to the newest run of a workflow: run ids are never pinned."""
@@ -113,6 +120,15 @@ class TemporalTransport:
 
     async def run(self, run: Run, timeout: timedelta) -> Any:
         return await self._bounded(self._run(run, timeout), timeout)
+
+    async def trouble(self) -> str:
+        try:
+            found = await self._bounded(pollers(self._client, self._task_queue, TROUBLE), TROUBLE)
+        except Exception:  # which says no more than that of the call
+            return "Check that Temporal is reachable and that a worker runs."
+        if found:
+            return "Check that the workers and PostgreSQL are well."
+        return f"No worker polls the task queue {self._task_queue!r}: start one with `perdure worker`."
 
     async def _run(self, run: Run, timeout: timedelta) -> Any:
         try:

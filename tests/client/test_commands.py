@@ -223,6 +223,9 @@ async def test_without_a_worker_a_command_ends_as_outcome_unknown_and_its_key_ma
         await session.add_user_message("Hello")
     with pytest.raises(Unavailable):
         await session.get()
+    elsewhere = Client(idle_service.temporal, task_queue="nobody", timeout=timedelta(seconds=1))
+    with pytest.raises(OutcomeUnknown, match="No worker polls the task queue 'nobody': start one"):
+        await elsewhere.start_session(unique)
     assert (await idle_service.client(reader=idle_service.reader).session(unique).get()).message_count == 0
     async with idle_service.worker():
         patient = idle_service.client().session(unique)

@@ -20,9 +20,9 @@ import pytest
 from temporalio.client import Client
 
 from perdure.contract import TASK_QUEUE
+from perdure.pollers import pollers
 from tests.support.eventually import eventually
 from tests.support.stack import data_dir, stack_environment
-from workers.health import pollers
 
 WITHIN = 90.0
 NO_WEAVIATE = {"PERDURE_WEAVIATE_URL": "http://127.0.0.1:9"}

@@ -106,6 +106,7 @@ async def test_a_command_that_may_have_been_sent_ends_as_outcome_unknown_with_it
     with pytest.raises(OutcomeUnknown) as caught:
         await calls(Script(LOST, REFUSED_TO_CONNECT), timeout=0.3).update(command())
     assert caught.value.details["key"] == "k"
+    assert "Nobody is there. It may have been carried out" in caught.value.message
     assert "same key, 'k'" in caught.value.message
     assert caught.value.retryable
 

@@ -46,6 +46,9 @@ class Script:
         self.timeouts.append(timeout)
         return self._next()
 
+    async def trouble(self) -> str:
+        return "Nobody is there."
+
     def _next(self) -> dict[str, Any]:
         outcome = self._outcomes.pop(0) if len(self._outcomes) > 1 else self._outcomes[0]
         if isinstance(outcome, Exception):
