@@ -16,7 +16,9 @@ from datetime import timedelta
 
 import uvloop
 from sqlalchemy.exc import SQLAlchemyError
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
+from temporalio.service import RPCError
 from temporalio.worker import Worker
 
 from activities.corpus import CorpusActivities
@@ -36,6 +38,7 @@ from workers.compiler_metrics import CompilerMetrics
 from workers.retrieval import compiler_of, open_embedder, open_index, texts_at_once
 from workers.runner import SessionRunner
 from workers.settings import Settings, connect_temporal
+from workers.temporal_errors import explained
 from workflows.ingest import IngestCorpus
 from workflows.purge import PurgeSession
 from workflows.recompile import RecompileSession
@@ -89,6 +92,7 @@ async def run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     client = await connect_temporal(settings)
+    await _require_namespace(client, settings)
     await _require_schema(settings.require_database_url())
     async with running_worker(settings, client):
         gc.collect()
@@ -108,6 +112,13 @@ def _leave() -> None:
     os._exit(1)
 
 
+async def _require_namespace(client: Client, settings: Settings) -> None:
+    try:
+        await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
+    except RPCError as error:
+        raise explained(error, settings) from error
+
+
 async def _require_schema(database_url: str) -> None:
     try:
         current, head = await asyncio.to_thread(current_and_head, database_url)
@@ -122,7 +133,7 @@ def serve(settings: Settings) -> None:
     """Run a worker in this process until it is told to stop.
 
     Raises:
-        Unavailable: Temporal does not answer, or no database is set.
+        Unavailable: Temporal does not answer or has no such namespace, or no database is set.
         PerdureError: the database's schema is older than this program's.
     """
     telemetry.log_to_stderr(settings.log_level, settings.log_format)

@@ -126,10 +126,23 @@ async def test_a_worker_without_temporal_ends_with_one_sentence(settings: Settin
     assert "Traceback" not in (tmp_path / "worker.log").read_text()
 
 
+async def test_a_worker_in_a_namespace_that_does_not_exist_never_says_that_it_is_ready(
+    settings: Settings, tmp_path: Path
+) -> None:
+    lost = settings.model_copy(
+        update={"temporal": ClientConfigProfile(address=settings.temporal_address, namespace="nope")}
+    )
+    worker = _worker(lost, tmp_path)
+    with pytest.raises(PartFailed, match="Create the namespace nope, or set TEMPORAL_NAMESPACE"):
+        await worker.start()
+    assert "Traceback" not in worker.log.read_text()
+
+
 def _worker(settings: Settings, folder: Path) -> WorkerProcess:
     return WorkerProcess(
         environment={
             "TEMPORAL_ADDRESS": settings.temporal_address,
+            "TEMPORAL_NAMESPACE": settings.namespace,
             "PERDURE_DATABASE_URL": settings.require_database_url(),
             "PERDURE_TASK_QUEUE": settings.task_queue,
             "PERDURE_DATA_DIR": str(folder),

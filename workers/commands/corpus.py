@@ -16,6 +16,7 @@ from perdure.corpus import MAX_FILE_BYTES, UNCHANGED, Artifact, Corpus, IngestRe
 if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
+    from temporalio.client import Client
 
     from activities.stores.corpus_store import PostgresCorpusStore
     from workers.settings import Settings
@@ -62,11 +63,10 @@ def ingest(
 
     async def work(settings: Settings, on_progress: Callable[[IngestReport], None]) -> IngestReport:
         from activities.ingest_folder import ingest_folder
-        from workers.settings import connect_temporal
 
         async with _store(settings) as store:
             return await ingest_folder(
-                await connect_temporal(settings),
+                await _connected(settings),
                 store,
                 path,
                 corpus=name,
@@ -90,10 +90,9 @@ def reindex(name: Name, output: Output = Format.TEXT) -> None:
 
     async def work(settings: Settings, on_progress: Callable[[IngestReport], None]) -> IngestReport:
         from activities import ingest_folder
-        from workers.settings import connect_temporal
 
         return await ingest_folder.reindex(
-            await connect_temporal(settings),
+            await _connected(settings),
             corpus=name,
             tenant=settings.tenant,
             task_queue=settings.task_queue,
@@ -169,6 +168,16 @@ async def _store(settings: Settings) -> AsyncIterator[PostgresCorpusStore]:
         yield PostgresCorpusStore(engine)
     finally:
         await engine.dispose()
+
+
+async def _connected(settings: Settings) -> Client:
+    from perdure.pollers import pollers
+    from workers.settings import connect_temporal
+
+    client = await connect_temporal(settings)
+    if not await pollers(client, settings.task_queue):
+        progress(f"No worker polls the task queue {settings.task_queue!r}: this waits for one. Start `perdure worker`.")
+    return client
 
 
 def _watched(
