@@ -8,7 +8,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -53,18 +53,21 @@ async def site(stack: Stack, settings: Settings, tmp_path: Path) -> AsyncIterato
             yield site
 
 
-async def printed(site: Site, *command: str, ends: tuple[int, ...] = (0,)) -> str:
-    """What a command prints that has Temporal's address, the `temporal` program on PATH, and no more."""
+async def printed(
+    site: Site, *command: str, ends: tuple[int, ...] = (0,), environment: Mapping[str, str] | None = None
+) -> str:
+    """What a command prints that has Temporal's address, `temporal` and `perdure` on PATH, and no more."""
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=site.folder,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env={
-            "PATH": f"{find_binary().parent}:{os.environ['PATH']}",
+            "PATH": f"{find_binary().parent}:{Path(sys.executable).parent}:{os.environ['PATH']}",
             "HOME": str(site.folder),
             "PYTHONPATH": ":".join(filter(None, sys.path)),
             "TEMPORAL_ADDRESS": site.stack.addresses.temporal,
+            **(environment or {}),
         },
     )
     try:
@@ -112,3 +115,22 @@ async def test_the_commands_of_the_temporal_program_start_a_session_and_talk(sit
     assert json.loads(history)["text"] == "User: Hello"
     assert (await site.client.session("hello-3").get()).title == "By hand"
     assert await task_timeout(site, "hello-3") == TASK_TIMEOUT.total_seconds()
+
+
+async def test_the_commands_of_perdure_do_what_they_say(site: Site) -> None:
+    await site.ingest(ROOT / "docs", "docs")
+    question = {"query": "What happens when a worker dies?", "expected_paths": ["architecture.md"]}
+    (site.folder / "golden.json").write_text(json.dumps([question]))
+    stack = site.stack.addresses.environment() | {"PERDURE_DATABASE_URL": site.settings.require_database_url()}
+    embedder = {
+        "PERDURE_EMBEDDER_URL": site.settings.embedder_url or "",
+        "PERDURE_EMBEDDER_MODEL": site.settings.embedder_model or "",
+        "PERDURE_EMBEDDER_DIMENSION": str(site.settings.embedder_dimension),
+    }
+    out = await printed(site, "sh", "-euc", block("sh", "perdure session start"), environment=stack | embedder)
+    assert "#0 User: What happens when a worker dies?" in out
+    assert re.search(r"^1 differs; \d+ → [1-9]\d* tokens$", out, re.MULTILINE)  # what-if
+    assert re.search(r"^1 same; (\d+) → \1 tokens$", out, re.MULTILINE)  # verify
+    assert re.search(r"^1 +1\.000 ", out, re.MULTILINE)  # evaluate
+    session = await site.client.session("hello-4").get()
+    assert (session.title, session.message_count) == ("Workers", 1)
