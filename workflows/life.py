@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import NoReturn
 
@@ -43,7 +44,7 @@ PURGED_ALONE = "purged-alone"
 
 
 class Life:
-    """What the handlers of a session stand on. `raw` is the run's input."""
+    """Opens a session's run, times it, rolls it into the next one, ends it. `raw` is the run's input."""
 
     def __init__(self, raw: RawValue) -> None:
         self._committer: Committer | None = None
@@ -75,11 +76,28 @@ class Life:
             workflow.set_current_details(details(carry.state))
 
     async def _live(self) -> None:
+        """Until the run ends. One that is cancelled first does what it has taken, which nobody may send again."""
+        stay = asyncio.create_task(self._stay())
+        try:
+            await asyncio.shield(stay)
+        except asyncio.CancelledError:
+            if not self._cancelled:  # the worker lets go of the run
+                raise
+            await stay
+        if self._cancelled:
+            raise asyncio.CancelledError
+
+    @property
+    def _cancelled(self) -> bool:
+        """Whether somebody asked Temporal to cancel the run."""
+        return workflow.cancellation_reason() is not None
+
+    async def _stay(self) -> None:
         if self._committer is None and self._refused is None:
             await self._open()
         if self._committer is not None:  # the rest has gone into the state, and would be kept twice
             self._input = SessionInput(tenant=self._input.tenant, session_id=self._input.session_id)
-        while not self._ended:
+        while not (self._ended or self._cancelled):
             await self._until_due()
             if self._ended or self._due_to_roll:
                 await workflow.wait_condition(self._quiet)
@@ -151,7 +169,7 @@ class Life:
         left = self._active_at + armed[1] - workflow.now()
         try:
             await workflow.wait_condition(
-                lambda: self._ended or self._due_to_roll or self._timer != armed,
+                lambda: self._ended or self._cancelled or self._due_to_roll or self._timer != armed,
                 timeout=max(left, timedelta(milliseconds=1)),
             )
         except TimeoutError:

@@ -1,0 +1,100 @@
+"""A run that somebody cancels first does what it has taken."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+from temporalio.client import WorkflowExecutionStatus
+
+from activities.commit import Commit, Committed
+from activities.ports import SessionStore
+from perdure.events import Event
+from perdure.working_set import WorkingSet
+from tests.sessions.caller import Caller
+from tests.support.eventually import eventually
+from tests.support.own_store import OwnStore, worker_on
+from tests.support.site import Site
+
+TASK_TIMEOUT = timedelta(seconds=1)
+"""Of a workflow task; while an activity holds one, what came meanwhile is seen within that time."""
+
+
+class Held(OwnStore):
+    """Stores nothing more before it is told to."""
+
+    def __init__(self, inner: SessionStore) -> None:
+        super().__init__(inner)
+        self.asked = asyncio.Event()
+        self.free = asyncio.Event()
+
+    async def commit(
+        self, request: Commit, completed: Sequence[Event], working_sets: Mapping[str, WorkingSet]
+    ) -> Committed:
+        self.asked.set()
+        await self.free.wait()
+        return await super().commit(request, completed, working_sets)
+
+
+class Hold:
+    """Makes the store, and keeps it."""
+
+    store: Held
+
+    def __call__(self, inner: SessionStore) -> Held:
+        self.store = Held(inner)
+        return self.store
+
+    async def until_cancelled(self, caller: Caller) -> None:
+        """Cancel the run in the middle of a commit, and let that go on once the run knows."""
+        await self.store.asked.wait()
+        await caller.handle.cancel()
+        await asyncio.sleep(2 * TASK_TIMEOUT.total_seconds())
+        self.store.free.set()
+
+
+async def _status(caller: Caller) -> WorkflowExecutionStatus | None:
+    return (await caller.handle.describe()).status
+
+
+def _own_queue(site: Site, unique: str) -> Site:
+    site.settings = site.settings.model_copy(update={"task_queue": unique})
+    return site
+
+
+async def test_signals_that_wait_are_stored_and_the_session_goes_on_in_another_run(site: Site, unique: str) -> None:
+    caller = await Caller.start(_own_queue(site, unique), "talk")
+    for number in range(20):  # nobody polls yet
+        await caller.handle.signal("user_message", {"content": str(number), "message_id": f"m{number}"})
+    await caller.handle.cancel()
+    async with worker_on(site):
+
+        async def cancelled() -> bool:
+            return await _status(caller) == WorkflowExecutionStatus.CANCELED
+
+        assert await eventually(cancelled)
+        await site.client.session("talk").add_user_message("and on")
+        seen = await caller.observed()
+    assert [message.content for message in seen.messages] == [*map(str, range(20)), "and on"]
+
+
+async def test_what_is_being_stored_is_answered(site: Site, unique: str) -> None:
+    hold = Hold()
+    caller = await Caller.start(_own_queue(site, unique), "talk", task_timeout=TASK_TIMEOUT)
+    async with worker_on(site, hold):
+        message = asyncio.create_task(caller.update("add_message", {"role": "user", "content": "Hello"}))
+        await hold.until_cancelled(caller)
+        assert (await message)["message"]["content"] == "Hello"
+        assert await _status(caller) == WorkflowExecutionStatus.CANCELED
+
+
+async def test_a_deleted_session_is_purged_all_the_same(site: Site, unique: str) -> None:
+    hold = Hold()
+    caller = await Caller.start(_own_queue(site, unique), "talk", task_timeout=TASK_TIMEOUT)
+    async with worker_on(site, hold):
+        deletion = asyncio.create_task(caller.update("delete"))
+        await hold.until_cancelled(caller)
+        assert (await deletion)["session"]["status"] == "deleted"
+        purge = site.bare.get_workflow_handle(f"purge:{site.settings.tenant}:talk")
+        assert (await purge.describe()).workflow_type == "PurgeSession"
