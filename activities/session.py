@@ -122,7 +122,7 @@ class SessionActivities:
                 search_query=request.search_query,
                 explain=request.explain,
             )
-            return Compiled(working_set=_answer(working_set, request.room))
+            return Compiled(working_set=await asyncio.to_thread(_answer, working_set, request.room))
 
     def _commit_named(self, name: str) -> Callable[[RawValue], Awaitable[Committed]]:
         @activity.defn(name=name)
@@ -208,7 +208,7 @@ def _answer(working_set: WorkingSet, room: int) -> Deflated:
     """What a dry run answers, which is nowhere stored.
 
     Raises:
-        PayloadTooLarge: with its explanation it is too large.
+        PayloadTooLarge: an answer cannot carry it.
     """
     body = working_set.model_dump_json().encode()
     small = deflated(body)
@@ -216,7 +216,7 @@ def _answer(working_set: WorkingSet, room: int) -> Deflated:
     if size > room:
         raise PayloadTooLarge(
             f"The working set takes {size} bytes, {len(body)} of them JSON; its answer has room for {room}. Ask for it "
-            "without `explain`, or with a smaller `token_budget`, `semantic_k` or `lexical_k`.",
+            f"{'without `explain`, or ' if working_set.explain else ''}with a smaller `token_budget`.",
             field="working_set",
             size_bytes=size,
             limit_bytes=room,

@@ -13,6 +13,8 @@ from workflows.core.state import SessionState
 
 _SHOWN_MESSAGES = 6
 _SHOWN_CHARACTERS = 160
+_READ_CHARACTERS = 4 * _SHOWN_CHARACTERS
+"""Of a message, to show its start: what is made anew at each command must not grow with the messages."""
 
 
 def attributes(session: Session) -> list[SearchAttributeUpdate[Any]]:
@@ -42,10 +44,14 @@ def details(state: SessionState) -> str:
         )
     lines.append("")
     for message in [item.parsed for item in state.window[-_SHOWN_MESSAGES:]]:
-        text = _line(text_of(message.content))
-        shown = text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
-        lines.append(f"- **{message.role}** #{message.sequence_number}: {shown}")
+        lines.append(f"- **{message.role}** #{message.sequence_number}: {_start(text_of(message.content))}")
     return "\n".join(lines)
+
+
+def _start(text: str) -> str:
+    line = _line(text[:_READ_CHARACTERS])
+    whole = len(text) <= _READ_CHARACTERS and len(line) <= _SHOWN_CHARACTERS
+    return line if whole else line[: _SHOWN_CHARACTERS - 1] + "…"
 
 
 def _line(text: str) -> str:

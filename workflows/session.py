@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -33,7 +34,7 @@ from perdure.contract import (
     SessionAnswer,
     UpdateSession,
 )
-from perdure.errors import PerdureError, SessionDeleted, Unavailable
+from perdure.errors import BY_CODE, PerdureError, SessionDeleted, Unavailable
 from perdure.events import MessageAdded
 from perdure.history import estimate, render, within
 from perdure.message import Message
@@ -41,7 +42,7 @@ from perdure.replay import turns_of
 from perdure.session import Session
 from perdure.wire import refusing
 from workflows.admission import Admission, request_of
-from workflows.committer import RETRY, Outcome
+from workflows.committer import RETRY, Outcome, cause_of
 from workflows.core.command import Command, RecordError, command_of
 from workflows.core.decide import decide, outlived, receipt_of
 from workflows.core.dry_run import dry_run
@@ -52,6 +53,8 @@ A = TypeVar("A")
 
 READ_DEADLINE = timedelta(seconds=20)
 """What a page may take; unlike a command, a read is not owed an answer."""
+READ_RETRY = replace(RETRY, maximum_attempts=23)
+"""As many attempts as fail at once in that time: the SDK does not look at the deadline between them."""
 ERROR_CHARACTERS = 1000
 """What is recorded of a refused signal's error, which may quote the signal."""
 
@@ -254,9 +257,11 @@ class SessionWorkflow(Admission):
                         request(body),
                         result_type=answer,
                         schedule_to_close_timeout=READ_DEADLINE,
-                        retry_policy=RETRY,
+                        retry_policy=READ_RETRY,
                     )
-                except ActivityError as error:
+                except (ActivityError, ApplicationError) as error:
+                    if cause_of(error).type in BY_CODE:
+                        raise
                     raise Unavailable(f"No answer to {name} in {READ_DEADLINE.seconds} s. Ask again.") from error
                 return result
 

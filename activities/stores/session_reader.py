@@ -142,11 +142,12 @@ async def _turn_bounds(
     """The half-open range of sequence numbers that holds up to `limit` whole turns, and whether that is all."""
     number = messages.c.sequence_number
     here = _is(messages, tenant, session_id)
-    top = await connection.scalar(_within(select(func.max(number)).where(here), page))
-    bottom = await connection.scalar(_within(select(func.min(number)).where(here), page))
-    if top is None or bottom is None:
+    ends = await connection.execute(_within(select(func.min(number), func.max(number)).where(here), page))
+    bottom, top = ends.one()
+    if top is None:
         return 0, 0, True
-    starts = _within(select(number).where(here, messages.c.role == "user"), page)
+    # What is added meanwhile is not of this page.
+    starts = _within(select(number).where(here, messages.c.role == "user", number <= top), page)
     if page.after is not None:
         # `limit` turns upwards end where the next one starts.
         found = list(await connection.scalars(starts.order_by(number).limit(limit + 1)))

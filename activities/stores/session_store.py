@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pydantic_core import to_json
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio.exceptions import ApplicationError
 
@@ -143,10 +143,9 @@ class PostgresSessionStore:
                 return known
             if isinstance(error, CapacityExceeded):
                 raise
-            # To decide again would end here again.
-            raise ApplicationError(str(error.orig), type=UNSTORABLE, non_retryable=True) from error
+            raise _unstorable(error) from error
         except DataError as error:
-            raise ApplicationError(str(error.orig), type=UNSTORABLE, non_retryable=True) from error
+            raise _unstorable(error) from error
         if moved:
             return Committed(outcome="committed")
         behind = await self._behind(request)
@@ -220,6 +219,11 @@ class PostgresSessionStore:
             )
             sets = ((*added[message_id], to_json(body), request.room) for message_id, body in bodies)
             return Answered(body_hash=known, events=found, working_sets=answerable(sets))
+
+
+def _unstorable(error: DBAPIError) -> ApplicationError:
+    """To decide again would end here again. Below the first line Postgres quotes the row."""
+    return ApplicationError(str(error.orig).partition("\n")[0], type=UNSTORABLE, non_retryable=True)
 
 
 def fenced(owner: Owner) -> ApplicationError:

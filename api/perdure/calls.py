@@ -119,6 +119,10 @@ class Calls:
                 if sent and command.gone_is_done:
                     return None
                 raise
+            except Unavailable as error:  # an attempt before it may have had its effect
+                if not sent:
+                    raise
+                raise await self._gave_up(command, sent, error) from error
             if not await clock.pause():
                 raise await self._gave_up(command, sent, reason) from reason
 

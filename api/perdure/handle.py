@@ -151,6 +151,11 @@ class SessionHandle:
         request = parse(GetHistory, {"max_tokens": max_tokens, "counting": counting})
         try:
             history = History.model_validate(await self._query(Handlers.GET_HISTORY, request.model_dump()))
+            if history.truncated:  # perhaps because an answer cannot carry a message twice
+                count = estimate if counting == "estimate" else None
+                first = history.messages[0].sequence_number == 0
+                whole = render(history.messages, max_tokens=max_tokens, complete=first, count=count)
+                history = history if whole.truncated else whole
         except (NotOpen, Unavailable):
             if self._reader is None:
                 raise

@@ -181,11 +181,14 @@ class TemporalTransport:
         before = task.cancelling() if task is not None else 0  # in the cleanup of a cancelled task it is 1 or more
         try:
             async with asyncio.timeout(timeout.total_seconds()):
-                return await call
+                result = await call
         except Exception as error:
             if task is not None and task.cancelling() > before:  # which the SDK turns into a timeout
                 raise asyncio.CancelledError from error
             raise self.sorted(error) from error
+        if task is not None and task.cancelling() > before:  # it came with the result
+            raise asyncio.CancelledError
+        return result
 
     def sorted(self, error: Exception) -> Exception:
         """What a failure of the SDK means for the call."""

@@ -217,13 +217,17 @@ async def test_what_stands_around_small_messages_counts(site: Site) -> None:
     assert len((await site.reader.read_replay(*where, size - 1)).turns) == MAX_BATCH // 2
 
 
-async def test_the_history_of_a_very_large_message_is_cut(site: Site) -> None:
+async def test_the_history_of_a_very_large_message_is_cut_in_an_answer_and_whole_by_the_client(site: Site) -> None:
     caller = await Caller.start(site, "quotes", config={"max_content_bytes": 512 * 1024})
-    await caller.says('"' * 500_000)
+    quotes = '"' * 500_000
+    await caller.says(quotes)
     history = await caller.handle.query("get_history")
     assert history["truncated"]
     assert history["text"].startswith('User: "')
     assert len(history["messages"]) == 1
+    for limit in (None, 1_000_000):
+        whole = await site.client.session("quotes").history(limit)  # which needs no answer that holds it twice
+        assert (whole.text, whole.truncated, whole.complete) == (f"User: {quotes}", False, True)
 
 
 async def test_a_refused_read_leaves_no_trace(caller: Caller) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from perdure import MessageAnswer, SessionHandle, Turn
 from perdure.contract import ReadMessages
@@ -81,3 +83,21 @@ async def test_replay_is_the_same_after_continue_as_new_and_archiving(site: Site
     (first,) = before
     assert (after.user_message, after.working_set) == (first.user_message, first.working_set)
     assert after.messages[: len(first.messages)] == first.messages
+
+
+async def test_a_question_that_comes_while_a_page_is_read_is_not_of_it(
+    site: Site, session: SessionHandle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await session.add_user_message("How is a worker started?")
+    read = AsyncConnection.scalars
+
+    async def scalars(connection: AsyncConnection, *arguments: Any) -> Any:
+        monkeypatch.undo()
+        await session.add_user_message("And stopped?")
+        return await read(connection, *arguments)
+
+    monkeypatch.setattr(AsyncConnection, "scalars", scalars)
+    page = await site.reader.read_replay(site.settings.tenant, "talk", ReadMessages(limit=1))
+    assert [turn.user_message for turn in page.turns] == [first.message]
+    assert page.complete
+    assert len(await _turns(site)) == 2

@@ -116,6 +116,16 @@ async def test_a_command_that_was_never_sent_ends_as_unavailable() -> None:
         await calls(Script(REFUSED_TO_CONNECT), timeout=0.3).update(command())
 
 
+async def test_a_command_that_may_have_been_sent_before_temporal_refused_ends_as_outcome_unknown_with_its_key() -> None:
+    refused = Unavailable("Temporal refused: the token is expired.")
+    with pytest.raises(OutcomeUnknown) as caught:
+        await calls(Script(LOST, refused)).update(command())
+    assert caught.value.details["key"] == "k"
+    assert "the token is expired" in caught.value.message
+    with pytest.raises(Unavailable):
+        await calls(Script(refused)).update(command())
+
+
 async def test_a_read_that_got_no_answer_ends_as_unavailable() -> None:
     with pytest.raises(Unavailable):
         await calls(Script(LOST), timeout=0.3).update(command(key=None))

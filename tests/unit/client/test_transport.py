@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -110,6 +111,22 @@ async def test_a_cancellation_stays_one() -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+
+
+async def test_a_cancellation_that_comes_with_the_answer_is_one(
+    transport: TemporalTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Handle:
+        async def execute_update(self, *_: object, **__: object) -> dict[str, object]:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0)
+            return {}
+
+    monkeypatch.setattr(transport, "_handle", lambda _: Handle())
+    task = asyncio.create_task(transport.update(UPDATE, timedelta(seconds=2)))
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 async def test_a_failure_in_the_cleanup_of_a_cancelled_task_is_no_cancellation(transport: TemporalTransport) -> None:

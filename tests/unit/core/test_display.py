@@ -19,3 +19,11 @@ def test_whatever_a_title_or_a_message_holds_the_list_keeps_an_item_a_line(title
     assert session == f"- **{shown}**, active, 1 messages"
     assert head == "- head: `m`"
     assert message == "- **user** #0: First - second"
+
+
+@pytest.mark.parametrize("text", ["word " * 40_000, " " * 1000 + "word"])
+def test_of_a_long_message_the_start_is_shown(text: str) -> None:
+    *_, shown = details(after(apply(None, created()), user(text, "m"))).splitlines()
+    assert shown.startswith("- **user** #0: " + text[:600].strip()[:100])
+    assert shown.endswith("…")
+    assert len(shown) < 200

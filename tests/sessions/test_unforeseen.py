@@ -1,8 +1,9 @@
-"""A compiler that fails, in ways that nobody foresaw, costs a message its context and nothing else."""
+"""A compiler that fails in ways that nobody foresaw costs a message its context and a dry run its time."""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from perdure.working_set import WorkingSet
 from tests.sessions.caller import Caller
 from tests.support.own_store import ToldCompiler, worker_on
 from tests.support.site import Site
+from workflows.session import READ_RETRY
 
 
 class Failing(ToldCompiler):
@@ -50,3 +52,16 @@ async def test_the_message_is_stored_and_says_what_became_of_its_working_set(
         assert (answer["working_set"]["degraded"], answer["working_set"]["degraded_reason"]) == (True, reason)
         assert compiler.asked == [content] * asked
         assert [message.content for message in (await caller.observed()).messages] == [content]
+
+
+async def test_a_dry_run_that_fails_each_time_is_not_tried_for_ever(
+    site: Site, unique: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workflows.session.READ_RETRY", replace(READ_RETRY, maximum_attempts=2))
+    site.settings = site.settings.model_copy(update={"task_queue": unique})
+    compiler = Failing()
+    async with worker_on(site, compiler=compiler):
+        caller = await Caller.start(site, "talk", config={"corpus": "docs"})
+        refusal = await caller.refused("compile", {"query": "poison"})
+    assert (refusal.name, refusal.message) == ("Unavailable", "No answer to compile_working_set in 20 s. Ask again.")
+    assert compiler.asked == ["poison"] * 2
