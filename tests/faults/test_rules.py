@@ -98,6 +98,16 @@ def test_each_breach_is_seen(ledger: Ledger, breach: str) -> None:
     assert any(words in problem for problem in violations(ledger, {SESSION: seen()}))
 
 
+def test_a_signal_that_was_taken_before_another_was_sent_stands_before_it(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    for key in ("a", "b"):
+        ledger.told(ledger.invoked(SESSION, "w", key, "user", f"{key}!"), "accepted")  # and nobody says which number
+    ledger.close()
+    assert violations(ledger, {SESSION: _seen("a", "b")}) == []
+    [problem] = violations(ledger, {SESSION: _seen("b", "a")})
+    assert problem == f"{SESSION}: b is stored as 0, before 1, which was acknowledged before it was sent"
+
+
 def test_a_fault_is_among_posts_only_while_one_is_in_flight(ledger: Ledger) -> None:
     ledger.fault("after the last answer")
     assert (ledger.among_posts(), ledger.disturbed()) == (0, 0)

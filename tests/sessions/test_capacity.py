@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from activities.stores.engine import Engine
 from activities.stores.tables import sessions, tenants
-from perdure import CapacityExceeded, IdempotencyConflict, SessionHandle
+from perdure import CapacityExceeded, Client, IdempotencyConflict, SessionHandle
 from perdure.contract import MAX_BATCH
 from perdure.reader import SessionFilter
 from tests.support.site import Site
@@ -94,6 +94,11 @@ async def test_a_late_repeat_needs_no_place(site: Site, engine: Engine) -> None:
 
 
 async def test_other_tenants_are_not_counted(site: Site, engine: Engine) -> None:
-    await _limit(engine, "someone-else", 0)
+    other = f"{site.settings.tenant}-other"
+    client = Client(site.client.temporal, tenant=other, task_queue=site.settings.task_queue)
+    await client.start_session("a")
+    await _limit(engine, other, 1)
     await _limit(engine, site.settings.tenant, 1)
     await site.client.start_session("a")
+    with pytest.raises(CapacityExceeded):
+        await client.start_session("b")

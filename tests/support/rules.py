@@ -66,7 +66,7 @@ def _order_kept(ledger: Ledger, calls: Sequence[Call], messages: Sequence[Messag
     answered = [
         (answer.at, call.key)
         for call in calls
-        if (answer := ledger.answers.get(call.number)) and answer.sequence_number is not None
+        if (answer := ledger.answers.get(call.number)) and answer.outcome == "accepted"
     ]
     first_sent: dict[str, float] = {}
     for call in calls:
