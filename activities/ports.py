@@ -64,7 +64,7 @@ class SessionStore(Protocol):
     async def read_answer(self, request: ReadAnswer) -> Answered:
         """The events of a key's command, if it was of that body, with the working sets of its messages if asked for.
 
-        So what is read is no larger than what the caller has just sent.
+        Those of another body are not read: they may be larger than what the caller has just sent.
         """
         ...
 

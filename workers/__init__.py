@@ -1,1 +1,4 @@
-"""The composition root: settings, telemetry, worker, local stack. Only here the environment is read, but by the CLI."""
+"""The composition root: settings, telemetry, worker, local stack.
+
+Here the environment is read, and by the published package twice: by its CLI, and by `perdure.profile`.
+"""

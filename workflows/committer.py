@@ -273,7 +273,7 @@ class Committer:
             return 0
         try:
             return room_for(body, compiler_config(self.state.session.config, body.retrieval))
-        except PerdureError:  # the session's settings changed, and these overrides do not go with them
+        except PerdureError:  # overrides that are refused now, of a command that may have been carried out once
             return 0
 
     def _apply(self, events: Sequence[Event]) -> None:

@@ -39,8 +39,8 @@ from perdure.history import estimate, render
 from perdure.ids import workflow_id
 from perdure.message import Content, Message
 from perdure.reader import Reader
-from perdure.recompilation import RECOMPILE_TIMEOUT, find_turn, recompile
 from perdure.recompile import Comparison, Recompile
+from perdure.recompile_client import RECOMPILE_TIMEOUT, find_turn, recompile
 from perdure.replay import corrupted
 from perdure.session import Session
 from perdure.transport import NotOpen

@@ -10,8 +10,8 @@ import pytest
 
 from perdure.calls import Calls
 from perdure.errors import IdempotencyConflict
-from perdure.recompilation import recompile
 from perdure.recompile import Change, Recompile
+from perdure.recompile_client import recompile
 from tests.unit.client.transport import Script
 
 LONGEST = timedelta(seconds=5)
