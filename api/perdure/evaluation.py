@@ -18,6 +18,7 @@ from perdure.problems import problem_of
 from perdure.working_set import WorkingSet
 
 DEFAULT_K = 10
+_SHAPE = 'It holds a JSON array such as [{"query": "how to stop?", "expected_paths": ["docs/workers.md"], "k": 10}].'
 
 
 def _storable(value: object) -> object:
@@ -87,13 +88,13 @@ def read_golden(file: Path) -> list[GoldenQuery]:
     try:
         queries = _golden.validate_python(json.loads(file.read_bytes()))
     except OSError as error:
-        raise InvalidRequest(f"{file} cannot be read: {error.strerror}.") from None
+        raise InvalidRequest(f"{file} cannot be read: {error.strerror}. {_SHAPE}") from None
     except ValidationError as error:
         raise _no_golden(file, [_problem(details) for details in error.errors(include_url=False)]) from None
     except (ValueError, RecursionError) as error:
         raise _no_golden(file, [f"the file: Invalid JSON: {error}"]) from None
     if not queries:
-        raise InvalidRequest(f"{file} holds no query; there is nothing to measure.")
+        raise InvalidRequest(f"{file} holds no query; there is nothing to measure. {_SHAPE}")
     return queries
 
 
@@ -198,11 +199,7 @@ def _discount(place: int) -> float:
 
 def _no_golden(file: Path, problems: list[str]) -> InvalidRequest:
     shown = problems[:SHOWN_PROBLEMS]
-    return InvalidRequest(
-        f"{file} is no list of golden queries. {'; '.join(shown)}. It holds a JSON array such as "
-        '[{"query": "how do I stop a worker?", "expected_paths": ["docs/workers.md"], "k": 10}].',
-        errors=shown,
-    )
+    return InvalidRequest(f"{file} is no list of golden queries. {'; '.join(shown)}. {_SHAPE}", errors=shown)
 
 
 def _problem(details: ErrorDetails) -> str:

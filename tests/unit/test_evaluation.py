@@ -158,8 +158,8 @@ def test_a_bad_file_is_refused_with_the_place_and_the_reason(tmp_path: Path, con
     assert "golden.json" in str(caught.value)
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InvalidRequest, match=r"nowhere\.json cannot be read"):
+def test_a_file_that_is_not_there_is_named_with_what_it_holds(tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest, match=r'nowhere\.json cannot be read: .*\. It holds .* \[\{"query": '):
         read_golden(tmp_path / "nowhere.json")
 
 
