@@ -26,12 +26,9 @@ async def open_client(settings: Settings | None = None) -> AsyncIterator[Client]
         PerdureError: PostgreSQL refused a statement.
     """
     settings = settings or Settings.load()
-    telemetry.start("perdure")
-    try:
+    with telemetry.of_a_command("perdure"):
         async with _open(settings) as client:
             yield client
-    finally:
-        telemetry.stop()
 
 
 @asynccontextmanager

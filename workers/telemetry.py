@@ -6,7 +6,10 @@ import json
 import logging
 import os
 import sys
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from threading import Thread
 from typing import TYPE_CHECKING, Literal
 
 from perdure.errors import InvalidRequest
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
     from temporalio.client import Plugin
     from temporalio.contrib.opentelemetry import ReplaySafeTracerProvider
+
+COMMAND_WAITS = timedelta(seconds=1)
+"""For a collector, once a command is done."""
 
 _provider: ReplaySafeTracerProvider | None = None
 _meters: MeterProvider | None = None
@@ -107,6 +113,42 @@ def stop() -> None:
         _provider.shutdown()
     if _meters is not None:
         _meters.shutdown()
+
+
+@contextmanager
+def of_a_command(service_name: str) -> Iterator[None]:
+    """Between `start` and `stop`, for a process that ends soon and has a person before it.
+
+    What no collector took within `COMMAND_WAITS` is lost. One sentence says so, in place of the exporters' own lines.
+    """
+    errors = _Errors()
+    if enabled("TRACES") or enabled("METRICS"):
+        exporters = logging.getLogger("opentelemetry")
+        exporters.addHandler(errors)
+        exporters.propagate = False  # for as long as the process lives, and with it the thread below
+    start(service_name)
+    try:
+        yield
+    finally:
+        sending = Thread(target=stop, daemon=True)
+        sending.start()
+        sending.join(COMMAND_WAITS.total_seconds())
+        if sending.is_alive() or errors.heard:
+            print(
+                "Warning: no collector took all traces and metrics of this command within "
+                f"{COMMAND_WAITS.total_seconds():g} s. Check OTEL_EXPORTER_OTLP_ENDPOINT, or leave it out.",
+                file=sys.stderr,
+                flush=True,
+            )
+
+
+class _Errors(logging.Handler):
+    """Tells whether there was one."""
+
+    heard = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.heard |= record.levelno >= logging.ERROR
 
 
 def meter() -> Meter:
