@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -226,6 +228,24 @@ async def test_only_a_worker_that_had_taken_the_turn_and_not_answered_was_killed
     assert crash.key == crash.answer.message.message_id
 
 
+def end(monkeypatch: pytest.MonkeyPatch, folder: Path, checks: list[Check], temporal_ui: str | None = None) -> None:
+    """Let the demo end at once, with those checks."""
+
+    async def told(*_: object) -> Result:
+        return Result(
+            session_id="s",
+            documents=IngestReport(),
+            turns=[],
+            crash={},
+            checks=checks,
+            temporal_ui=temporal_ui,
+            data_dir=folder,
+            seconds=1.0,
+        )
+
+    monkeypatch.setattr(Demo, "run", told)
+
+
 @pytest.mark.parametrize("failed", [None, 0, 1])
 @pytest.mark.parametrize("output", ["text", "json"])
 def test_the_command_fails_and_names_the_check_that_did_not_hold(
@@ -237,19 +257,7 @@ def test_the_command_fails_and_names_the_check_that_did_not_hold(
 ) -> None:
     checks = [Check(name, n != failed) for n, name in enumerate(["first thing", "second thing"])]
 
-    async def told(*_: object) -> Result:
-        return Result(
-            session_id="s",
-            documents=IngestReport(),
-            turns=[],
-            crash={},
-            checks=checks,
-            temporal_ui=None,
-            data_dir=tmp_path,
-            seconds=1.0,
-        )
-
-    monkeypatch.setattr(Demo, "run", told)
+    end(monkeypatch, tmp_path, checks)
     assert run(["demo", "--docs", str(tmp_path), "--output", output]) == (0 if failed is None else 1)
     out = capsys.readouterr().out
     if output == "json":
@@ -260,3 +268,16 @@ def test_the_command_fails_and_names_the_check_that_did_not_hold(
     assert ("Every check held." in out) is (failed is None)
     assert ("NOT every check held." in out) is (failed is not None)
     assert [check.what in out for check in checks] == [n == failed for n in range(2)]
+
+
+def test_the_end_names_a_command_that_runs_where_perdure_is_not_on_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    end(monkeypatch, tmp_path / "it's data", [], temporal_ui="http://127.0.0.1:1/talk")
+    assert run(["demo", "--docs", str(tmp_path)]) == 0
+    before, command, after = capsys.readouterr().out.splitlines()[-3:]
+    assert "stopped" in before
+    assert after == "and open http://127.0.0.1:1/talk"
+    variables = {"PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join(filter(None, sys.path))}
+    shown = subprocess.run(["sh", "-c", f"{command} --help"], env=variables, capture_output=True, check=True)
+    assert b"Run Temporal, PostgreSQL, Weaviate and workers here" in shown.stdout

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import shlex
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -105,7 +107,14 @@ def _closing(result: Result) -> str:
     lines = ["", f"{held} {result.seconds:.0f} s in all.", *failed]
     if result.temporal_ui:
         lines += [
-            f"Temporal UI: {result.temporal_ui}",
-            f"It is stopped now. To look: PERDURE_DATA_DIR='{result.data_dir}' perdure dev",
+            "Its servers are stopped. To look at the talk, start them again:",
+            f"  PERDURE_DATA_DIR={shlex.quote(str(result.data_dir))} {_perdure()} dev",
+            f"and open {result.temporal_ui}",
         ]
     return "\n".join(lines)
+
+
+def _perdure() -> str:
+    """What runs this program from a shell that may not have it on its PATH."""
+    script = Path(sys.argv[0]).absolute()
+    return shlex.quote(str(script)) if script.name == "perdure" else f"{shlex.quote(sys.executable)} -m perdure.cli"
