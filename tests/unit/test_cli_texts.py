@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from rich.console import Console, RenderableType
 
 from perdure.cli.working_set_text import comparison_text
@@ -41,3 +43,21 @@ def test_spans_stand_under_the_reason_why_they_came_or_went() -> None:
         "b.md:1-2",
         "- and 1 more",
     ]
+
+
+def test_a_turn_that_could_not_be_compiled_lost_nothing_and_counts_for_nothing() -> None:
+    unknown = TurnComparison(
+        message_id="m0",
+        sequence_number=0,
+        outcome="unknown",
+        reasons=["Corpus not found: zzz"],
+        tokens_before=7999,
+        spans_before=54,
+    )
+    request = Recompile(session_id="s")
+    found = printed(comparison_text(Comparison(request=request, turns=[unknown], last=0, complete=True)))
+    assert re.split(r"  +", found[1]) == ["#0 m0", "unknown", "7999 → -", "54 → -", "-", "Corpus not found: zzz"]
+    assert found[2:] == ["1 unknown"]
+    same = TurnComparison(message_id="m1", sequence_number=2, outcome="same", tokens_before=9, tokens_after=9)
+    found = printed(comparison_text(Comparison(request=request, turns=[unknown, same], last=2, complete=True)))
+    assert found[-1] == "1 same, 1 unknown; 9 → 9 tokens"

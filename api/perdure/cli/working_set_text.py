@@ -67,15 +67,21 @@ def comparison_text(comparison: Comparison) -> RenderableType:
         table.add_row(
             Text(f"#{turn.sequence_number} {turn.message_id}"),
             Text(turn.outcome, _COLOURS[turn.outcome]),
-            f"{turn.tokens_before} → {turn.tokens_after}",
-            f"{turn.spans_before} → {turn.spans_after}",
-            "-" if turn.outcome == "unknown" else f"{turn.overlap:.2f}",
-            _changes(turn),
+            *_measures(turn),
         )
     outcomes = get_args(Outcome)
     counts = ", ".join(f"{n} {name}" for name in outcomes if (n := comparison.count(name)))
-    before, after = (sum(t) for t in zip(*((t.tokens_before, t.tokens_after) for t in comparison.turns), strict=True))
-    return Group(table, Text(f"{counts}; {before} → {after} tokens"))
+    compared = [turn for turn in comparison.turns if turn.outcome != "unknown"]
+    before, after = sum(turn.tokens_before for turn in compared), sum(turn.tokens_after for turn in compared)
+    return Group(table, Text(counts + (f"; {before} → {after} tokens" if compared else "")))
+
+
+def _measures(turn: TurnComparison) -> tuple[str, str, str, Text]:
+    """Tokens, spans, overlap, and what came, went, and why. None of a turn that was not compiled."""
+    if turn.outcome == "unknown":
+        return f"{turn.tokens_before} → -", f"{turn.spans_before} → -", "-", Text("\n".join(turn.reasons))
+    tokens, spans = f"{turn.tokens_before} → {turn.tokens_after}", f"{turn.spans_before} → {turn.spans_after}"
+    return tokens, spans, f"{turn.overlap:.2f}", _changes(turn)
 
 
 def _changes(turn: TurnComparison) -> Text:
