@@ -162,6 +162,18 @@ async def test_a_corpus_that_is_not_there_is_a_warning(cli: Cli) -> None:
     assert (await cli("start", "t"))[2] == ""
 
 
+async def test_what_a_session_that_was_there_keeps_is_a_warning(cli: Cli) -> None:
+    first = ("--user", "ada", "--title", "Hi", "--metadata", '{"a": 1}', "--config", '{"retrieval": {"max_spans": 3}}')
+    assert (await cli("start", "s", *first))[::2] == (0, "")
+    assert (await cli("start", "s", *first))[::2] == (0, "")
+    assert (await cli("start", "s"))[::2] == (0, "")
+    code, out, err = await cli("start", "s", "--title", "Ho", "--config", '{"retrieval": {"max_spans": 4}}')
+    assert (code, "Hi" in out) == (0, True)
+    assert "without --title, --config. `perdure session update s` changes it." in err
+    other = ("--user", "eve", "--metadata", '{"a": 2}', "--config", '{"idle_timeout": 1800}')
+    assert "without --user, --metadata. " in (await cli("start", "s", *other))[2]
+
+
 async def test_a_server_that_is_away_is_exit_code_4(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
     code, _, err = await cli("show", "s")

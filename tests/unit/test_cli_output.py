@@ -74,7 +74,11 @@ def test_who_does_not_say_yes_deletes_nothing_and_stdout_stays_empty(
     assert run(["session", "delete", "s"]) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.startswith("Delete session s for good? [y/N]: ")
+    asked, _, told = captured.err.partition(": ")
+    assert asked == "Delete session s for good? [y/N]"
+    assert told == (
+        "Nothing was deleted.\n" if answer else "\nNothing was deleted. `--yes` answers where nobody can.\n"
+    )
 
 
 def test_help_is_data_and_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -77,18 +77,19 @@ def progress(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
-def confirm(question: str) -> None:
-    """Ask on stderr, and go on only after a yes. `typer.confirm` writes to stdout even when it is told not to.
+def confirm(question: str, *, otherwise: str) -> None:
+    """Ask on stderr, and go on only after a yes; `otherwise` is told where the answer is another, or there is none.
+
+    `typer.confirm` writes to stdout even when it is told not to.
 
     Raises:
-        typer.Abort: the answer is another, or there is none.
+        typer.Exit: it was no yes.
     """
     print(f"{question} [y/N]: ", end="", file=sys.stderr, flush=True)
     answer = sys.stdin.readline()
-    if not answer:
-        progress("")
     if answer.strip().lower() not in ("y", "yes"):
-        raise typer.Abort
+        progress(otherwise if answer else f"\n{otherwise} `--yes` answers where nobody can.")
+        raise typer.Exit(FAILED)
 
 
 def exit_code(error: PerdureError) -> int:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from perdure.cli.connection import has_corpus, text_or_stdin
 from perdure.cli.connection import json_object as _object
+from perdure.cli.connection import text_or_stdin
 from perdure.cli.connection import with_client as _run
 from perdure.cli.connection import with_session as _on
 from perdure.cli.output import FAILED, Format, Output, confirm, progress, show
 from perdure.cli.session_text import answer_text, list_text, replay_text, session_text
+from perdure.cli.session_warnings import warn_of_other_fields, warn_without_corpus
 from perdure.contract import PAGE_LIMIT, History, MessageAnswer, Replay
 from perdure.fields import given
 from perdure.message import Role
@@ -61,17 +62,8 @@ def start(
 
     found = _run(work)
     show(found, output, lambda: session_text(found))
-    if corpus is not None and corpus != found.config.corpus:
-        progress(f"Warning: the session was there already and keeps its settings; its corpus is {found.config.corpus}.")
-    _warn_without_corpus(found)
-
-
-def _warn_without_corpus(found: Session) -> None:
-    if (named := found.config.corpus) and not has_corpus(named):
-        progress(
-            f"Warning: there is no corpus {named}. Working sets are empty, and say that they are degraded, until "
-            f"`perdure corpus ingest FOLDER --name {named}` makes it."
-        )
+    warn_of_other_fields(found, user=user, title=title, corpus=corpus, metadata=meta, config=settings)
+    warn_without_corpus(found)
 
 
 @session.command()
@@ -106,7 +98,7 @@ def update(
     found = _on(session_id, lambda handle: handle.update(**changes, request_id=key))
     show(found, output, lambda: session_text(found))
     if corpus is not None:
-        _warn_without_corpus(found)
+        warn_without_corpus(found)
 
 
 @session.command()
@@ -229,6 +221,6 @@ def delete(
 ) -> None:
     """Delete a session for good, with its messages and its workflow's history."""
     if not yes:
-        confirm(f"Delete session {session_id} for good?")
+        confirm(f"Delete session {session_id} for good?", otherwise="Nothing was deleted.")
     _on(session_id, lambda handle: handle.delete(request_id=key))
     show({"session_id": session_id, "status": "deleted"}, output, lambda: f"Deleted {session_id}.")
