@@ -170,6 +170,29 @@ def test_what_is_no_terminal_gets_the_text_of_a_working_set_to_the_letter(
     assert capsys.readouterr().out.endswith(f"\n\n{text}\n")
 
 
+class Terminal(io.StringIO):
+    """A stdout of 40 columns, for a person."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("explain", [None, {"stages": {"found": []}, "timings": {"all_ms": 1.0}}])
+def test_a_terminal_gets_lines_that_are_whole_and_the_explanation_last(
+    monkeypatch: pytest.MonkeyPatch, explain: dict[str, object] | None
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr("sys.stdout", Terminal())
+    code = "    return " + " + ".join(["a_long_name"] * 20)
+    found = working_set([], f"[1] a.py\n{code}\n").model_copy(update={"explain": explain})
+    show(found, Format.TEXT, lambda: working_set_text(found))
+    assert isinstance(sys.stdout, Terminal)
+    lines = sys.stdout.getvalue().splitlines()
+    assert code in lines
+    assert ("all 1.0 ms" in lines[-1]) is (explain is not None)
+    assert ("tokens" in lines[0]) is (explain is None)
+
+
 CLOSES = """
 import os, sys
 for number in sys.argv.pop(1).split():

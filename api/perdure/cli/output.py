@@ -52,8 +52,8 @@ Output = Annotated[Format, typer.Option("--output", "-o", help="Print text for p
 def show(data: object, output: Format, text: Callable[[], object]) -> None:
     """Print `data`, models and dataclasses included, as one line of JSON, or else what `text` makes of it.
 
-    `text` answers a string, printed as it is, or anything that rich can render. It is fitted to a terminal's width;
-    elsewhere no line is folded or cut, since a program may read it.
+    `text` answers a string, printed as it is, or anything that rich can render. It is folded to a terminal's width, and
+    never cut; elsewhere no line is folded, since a program may read it.
     """
     if output is Format.JSON:
         print(json.dumps(_anything.dump_python(data, mode="json"), ensure_ascii=False), flush=True)
@@ -62,7 +62,7 @@ def show(data: object, output: Format, text: Callable[[], object]) -> None:
     if isinstance(rendered, str):
         print(rendered, flush=True)
         return
-    _console().print(rendered)
+    _console().print(rendered, crop=False)
 
 
 def _console() -> Console:

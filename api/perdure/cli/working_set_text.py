@@ -22,24 +22,24 @@ _COLOURS = {"same": "green", "differs": "yellow", "unknown": "red"}
 
 
 def working_set_text(working_set: WorkingSet) -> RenderableType:
-    """Its size, its citations, its explanation if there is one, and its text."""
-    parts: list[RenderableType] = [sized_text(working_set), citations_text(working_set)]
-    if working_set.explain:
-        parts += [Text(), *_explained(working_set.explain, working_set.citations)]
-    return Group(*parts, Text(), Verbatim(working_set.text))
+    """Its size, its citations and its text; or, where it is explained, the text first, and the explanation last."""
+    text, summary = Verbatim(working_set.text), [sized_text(working_set), citations_text(working_set)]
+    if working_set.explain is None:
+        return Group(*summary, Text(), text)
+    return Group(text, Text(), *summary, Text(), *_explained(working_set.explain, working_set.citations))
 
 
 @dataclass(frozen=True)
 class Verbatim:
-    """Text that is wrapped for a terminal, and elsewhere is printed to the letter."""
+    """Text whose lines stay whole. What is no terminal gets it to the letter."""
 
     text: str
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """What rich asks for."""
         if console.file.isatty():
-            yield Text(self.text)
-        else:  # as `Text`, rich would expand its tabs and drop some control characters
+            yield Text(self.text, no_wrap=True, overflow="ignore")
+        else:  # as `Text`, rich would expand its tabs and drop what moves a cursor
             yield from (Segment(self.text), Segment.line())
 
 
