@@ -119,6 +119,20 @@ async def test_a_part_that_cannot_start_stops_the_others_and_shows_its_log() -> 
         assert not (folder / "ports.json").exists()  # its ports may be why
 
 
+async def test_a_stack_that_cannot_leave_its_addresses_leaves_no_server(stack: Stack) -> None:
+    with data_dir() as folder:
+
+        def once_it_is_usable(told: str) -> None:
+            if told == "Temporal is usable":
+                (folder / "running.json").mkdir()
+
+        own = Stack(_with_own(stack, folder, "temporal"), progress=once_it_is_usable)
+        with pytest.raises(Unavailable, match=r"cannot be used: .+\. Set PERDURE_DATA_DIR to"):
+            async with own:
+                pass
+        assert not own.temporal.running
+
+
 @pytest.mark.parametrize("variable", ["PERDURE_DATA_DIR", "PERDURE_CACHE_DIR"])
 async def test_a_folder_that_cannot_be_used_is_named_with_its_variable(tmp_path: Path, variable: str) -> None:
     file = tmp_path / "file"

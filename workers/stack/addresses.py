@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -57,8 +58,9 @@ class Addresses:
 
     @staticmethod
     def forget(data_dir: Path) -> None:
-        """Remove what `write` left."""
-        (data_dir / FILE_NAME).unlink(missing_ok=True)
+        """Remove what `write` left. What stays is not believed: it counts only while the stack's lock is held."""
+        with suppress(OSError):
+            (data_dir / FILE_NAME).unlink()
 
 
 _adapter = TypeAdapter(Addresses)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from pathlib import Path
+
+TRIES, PAUSE_SECONDS = 5, 0.01
+"""Who asks `is_held` has the lock for a moment: to who finds it taken, that may be all."""
 
 
 class FileLock:
@@ -16,6 +20,13 @@ class FileLock:
 
     def acquire(self) -> bool:
         """Take the lock if it is free; answers whether it is ours now."""
+        for _ in range(TRIES):
+            if self._take():
+                return True
+            time.sleep(PAUSE_SECONDS)
+        return False
+
+    def _take(self) -> bool:
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

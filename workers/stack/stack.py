@@ -85,11 +85,10 @@ class Stack:
         try:
             self._make_parts()
             await self._start()
+            self._note()
         except BaseException:
             await self._stop()
             raise
-        ports.remember(self._ports, self._given.data_dir / PORTS)
-        self.addresses.write(self._given.data_dir)
         return self
 
     async def __aexit__(
@@ -179,6 +178,12 @@ class Stack:
             weaviate=weaviate.url if weaviate else given.weaviate_url,
             weaviate_grpc_port=weaviate.grpc_port if weaviate else given.weaviate_grpc_port,
         )
+
+    def _note(self) -> None:
+        folder = self._given.data_dir
+        with used(folder, "PERDURE_DATA_DIR"):
+            ports.remember(self._ports, folder / PORTS)
+            self.addresses.write(folder)
 
     async def _start_part(self, part: Part) -> None:
         self._progress(f"Starting {part.name}")
