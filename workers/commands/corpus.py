@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
 
 from perdure.cli.output import INTERRUPTED, Format, Output, progress, show
+from perdure.cli.session_text import table_of
 from perdure.corpus import MAX_FILE_BYTES, UNCHANGED, Artifact, Corpus, IngestReport, Phase, ingest_workflow_id
 
 if TYPE_CHECKING:
-    from rich.console import Group
-    from rich.table import Table
     from temporalio.client import Client
 
     from activities.stores.corpus_store import PostgresCorpusStore
@@ -183,7 +185,6 @@ async def _connected(settings: Settings) -> Client:
 def _watched(
     name: str, work: Callable[[Settings, Callable[[IngestReport], None]], Awaitable[IngestReport]], output: Format
 ) -> None:
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from workers.settings import Settings
@@ -231,21 +232,8 @@ def _watched(
     show(report, output, lambda: _result(report))
 
 
-def plain_table(*columns: str) -> Table:
-    """An empty table of the kind that commands print."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
-
-
 def _result(report: IngestReport) -> Group:
-    from rich.console import Group
-    from rich.text import Text
-
-    table = plain_table("files", "created", "updated", "skipped", "removed", "left out", "spans", "version", "indexed")
+    table = table_of("files", "created", "updated", "skipped", "removed", "left out", "spans", "version", "indexed")
     files = (report.files, report.created, report.updated, report.skipped, report.removed, report.failed)
     counts = (*files, report.spans, report.version)
     table.add_row(*map(str, counts), "yes" if report.indexed else "no")
@@ -254,9 +242,7 @@ def _result(report: IngestReport) -> Group:
 
 
 def _corpora(found: list[Corpus]) -> Table:
-    from rich.text import Text
-
-    table = plain_table("corpus", "version", "documents", "spans", "indexed", "embedder", "updated")
+    table = table_of("corpus", "version", "documents", "spans", "indexed", "embedder", "updated")
     for held in found:
         values = (
             *(held.corpus, str(held.version), str(held.artifacts), str(held.spans), "yes" if held.indexed else "no"),
@@ -267,10 +253,7 @@ def _corpora(found: list[Corpus]) -> Table:
 
 
 def _documents(held: Corpus, artifacts: list[Artifact]) -> Group:
-    from rich.console import Group
-    from rich.text import Text
-
-    table = plain_table("document", "bytes", "spans", "changed in version")
+    table = table_of("document", "bytes", "spans", "changed in version")
     for artifact in artifacts:
         values = (artifact.path, str(artifact.size_bytes), str(artifact.spans), str(artifact.changed_in))
         table.add_row(*map(Text, values))  # as they are: a path may hold what rich takes for markup

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
 from perdure.cli.output import FAILED, OK, Format, Output, progress, show
 
@@ -40,8 +41,6 @@ def demo(
 
     Runs a stack of its own, in the folder `demo` under PERDURE_DATA_DIR. Exits with 0 only if every check held.
     """
-    from rich.console import Console
-
     from workers.demo import DEFAULT_QUESTIONS, OTHER_QUESTIONS, Demo
     from workers.settings import Settings
 
@@ -61,7 +60,6 @@ def demo(
 
 
 async def _run(story: Demo) -> Result:
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     bar = Progress(

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import typer
+from rich.markup import escape
+from rich.table import Table
 
 from perdure.cli.output import OK, UNAVAILABLE, Format, Output, show
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from workers.checks import Finding
 
 
@@ -35,9 +35,6 @@ def doctor(output: Output = Format.TEXT) -> None:
 
 
 def _table(findings: Sequence[Finding]) -> Table:
-    from rich.markup import escape
-    from rich.table import Table
-
     table = Table(box=None, show_header=False, pad_edge=False)
     for finding in findings:
         mark = "[green]ok[/]" if finding.ok else "[red]failed[/]"

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Group
+from rich.text import Text
 
 from perdure.cli.output import FAILED, Format, Output, progress, show
+from perdure.cli.session_text import table_of
 from perdure.working_set import CompilerConfig
-from workers.commands.corpus import Name, corpus, plain_table, run
+from workers.commands.corpus import Name, corpus, run
 
 if TYPE_CHECKING:
-    from rich.console import Group
-
     from perdure.evaluation import Evaluation
     from workers.settings import Settings
 
@@ -85,17 +86,14 @@ def misses(found: Evaluation, least: Mapping[str, float | None], max_p99_ms: flo
 
 
 def _text(found: Evaluation) -> Group:
-    from rich.console import Group
-    from rich.text import Text
-
-    each = plain_table("query", "k", "recall", "precision", "1/rank", "nDCG", "ms")
+    each = table_of("query", "k", "recall", "precision", "1/rank", "nDCG", "ms")
     for result in found.results:
         measures = (result.recall, result.precision, result.reciprocal_rank, result.ndcg)
         recall, *others = (f"{value:.3f}" for value in measures)
         mark = "" if result.expected_paths else "*"
         cells = (result.query, str(result.k), recall + mark, *others, f"{result.latency_ms:.1f}")
         each.add_row(*map(Text, cells))  # as they are: a query may hold what rich takes for markup
-    whole = plain_table("queries", "recall", "precision", "MRR", "nDCG", "p50 ms", "p99 ms", "degraded")
+    whole = table_of("queries", "recall", "precision", "MRR", "nDCG", "p50 ms", "p99 ms", "degraded")
     means = (found.recall, found.precision, found.mrr, found.ndcg)
     latencies = (found.p50_latency_ms, found.p99_latency_ms)
     whole.add_row(

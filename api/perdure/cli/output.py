@@ -6,10 +6,11 @@ import json
 import sys
 from collections.abc import Callable
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from pydantic import TypeAdapter
+from rich.console import Console
 
 from perdure.errors import (
     CorpusNotFound,
@@ -27,9 +28,6 @@ from perdure.errors import (
     SessionNotFound,
     Unavailable,
 )
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 OK, FAILED, USAGE, NOT_FOUND, UNAVAILABLE, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
@@ -66,8 +64,6 @@ def show(data: object, output: Format, text: Callable[[], object]) -> None:
 
 
 def _console() -> Console:
-    from rich.console import Console
-
     # Asked of stdout itself: FORCE_COLOR makes rich take a pipe for a terminal, of 80 columns.
     return Console(width=None if sys.stdout.isatty() else _UNBOUNDED)
 
