@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,17 @@ def test_help_is_data_and_names_every_command(capsys: pytest.CaptureFixture[str]
     assert run(["--help"]) == 0
     shown = capsys.readouterr().out
     assert all(name in shown for name in ("dev", "doctor", "migrate"))
+
+
+def test_the_version_is_data(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out == f"perdure {version('perdure')}\n"
+
+
+@pytest.mark.parametrize("command", [["send", "s", "Hello"], ["delete", "s"], ["verify", "s"]])
+def test_a_key_that_is_none_is_named_by_its_option(capsys: pytest.CaptureFixture[str], command: list[str]) -> None:
+    assert run(["session", *command, "--key", "a b"]) == 2
+    assert capsys.readouterr().err.startswith("Error: --key: Not an id: 'a b'. Use 1 to 128 characters")
 
 
 def test_a_setting_that_cannot_be_read_is_named_without_a_traceback(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _READING: Phase = "reading"
+_COUNTED = "files, {task.fields[spans]} spans, {task.fields[rate]:.0f} a second"
 Name = Annotated[str, typer.Argument(help="The corpus.")]
 
 corpus = typer.Typer(name="corpus", help="Corpora: what working sets are drawn from.", no_args_is_help=True)
@@ -101,7 +102,8 @@ def reindex(name: Name, output: Output = Format.TEXT) -> None:
             on_progress=on_progress,
         )
 
-    _watched(name, work, output)
+    # It looks at no file, and so has none to count.
+    _watched(name, work, output, lambda report: f"{name}, version {report.version}: {report.spans} spans indexed anew.")
 
 
 @corpus.command("list")
@@ -132,7 +134,7 @@ def show_(name: Name, output: Output = Format.TEXT) -> None:
     held, artifacts, kept = run(work)
     data = {**held.model_dump(mode="json"), "versions_kept": kept, "documents": artifacts}
     show(data, output, lambda: _documents(held, artifacts))
-    if output is Format.TEXT and kept:
+    if output is Format.TEXT and len(kept) > 1:
         progress(f"Versions kept, for `--as-of`: {kept[0]} to {kept[-1]}.")
 
 
@@ -183,8 +185,12 @@ async def _connected(settings: Settings) -> Client:
 
 
 def _watched(
-    name: str, work: Callable[[Settings, Callable[[IngestReport], None]], Awaitable[IngestReport]], output: Format
+    name: str,
+    work: Callable[[Settings, Callable[[IngestReport], None]], Awaitable[IngestReport]],
+    output: Format,
+    told: Callable[[IngestReport], str] | None = None,
 ) -> None:
+    """Show how far `work` is, and its result: what is `told` of it, or else a table of the files."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from workers.settings import Settings
@@ -192,8 +198,7 @@ def _watched(
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("files, {task.fields[spans]} spans, {task.fields[rate]:.0f} a second"),
+        *(() if told else (MofNCompleteColumn(), TextColumn(_COUNTED))),
         TimeElapsedColumn(),
         console=Console(stderr=True),
     )
@@ -205,7 +210,7 @@ def _watched(
             row,
             description=report.phase.replace("_", " "),
             completed=report.files_done,
-            total=report.files or None,
+            total=report.files if report.phase == "done" else report.files or None,
             spans=report.spans,
             rate=report.spans / seconds if seconds else 0,
         )
@@ -229,7 +234,7 @@ def _watched(
         progress(f"Left out: {failure.path}: {failure.reason}")
     if report.phase == "index_behind":
         progress(f"Weaviate is away ({report.error}). Full-text search serves until it is back; nothing is lost.")
-    show(report, output, lambda: _result(report))
+    show(report, output, lambda: told(report) if told else _result(report))
 
 
 def _result(report: IngestReport) -> Group:

@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from functools import cache
+from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -35,9 +36,18 @@ app = typer.Typer(
 app.add_typer(session)
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(f"perdure {version('perdure')}")
+        raise typer.Exit
+
+
 @app.callback()
 def _root(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", is_eager=True)] = False,
+    _: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
+    ] = False,
 ) -> None:
     if debug:
         os.environ["PERDURE_DEBUG"] = "1"

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import typer
 
 from perdure.cli.checkout import from_checkout
+from perdure.errors import InvalidRequest
+from perdure.ids import is_id, not_an_id
 
 if TYPE_CHECKING:
     from perdure.client import Client
@@ -73,6 +75,17 @@ def json_object(option: str, text: str | None) -> dict[str, Any] | None:
     if not isinstance(value, dict):
         raise typer.BadParameter('not a JSON object, such as {"a": 1}', param_hint=option)
     return value
+
+
+def checked_key(key: str | None) -> str | None:
+    """The key that `--key` gives.
+
+    Raises:
+        InvalidRequest: it is none.
+    """
+    if key is not None and not is_id(key):
+        raise InvalidRequest(f"--key: {not_an_id(key)}")
+    return key
 
 
 def text_or_stdin(argument: str) -> str:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from perdure.cli.connection import checked_key, text_or_stdin
 from perdure.cli.connection import json_object as _object
-from perdure.cli.connection import text_or_stdin
 from perdure.cli.connection import with_client as _run
 from perdure.cli.connection import with_session as _on
 from perdure.cli.output import FAILED, Format, Output, confirm, progress, show
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from perdure.listing import SessionList
 
 SessionId = Annotated[str, typer.Argument(help="The session's id.", metavar="SESSION")]
-Key = Annotated[str | None, typer.Option("--key", help="Makes it happen once: repeat it with the same key.")]
+Key = Annotated[
+    str | None, typer.Option("--key", help="Makes it happen once: repeat it with the same key.", callback=checked_key)
+]
 
 
 class Clearable(StrEnum):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perdure.cli.connection import text_or_stdin, with_session
+from perdure.cli.connection import checked_key, text_or_stdin, with_session
 from perdure.cli.output import FAILED, Format, Output, progress, show
 from perdure.cli.session import SessionId, session
 from perdure.cli.working_set_text import comparison_text, diff_text, working_set_text
@@ -26,7 +26,8 @@ AsOf = Annotated[str | None, typer.Option("--as-of", help="A version of the corp
 After = Annotated[int, typer.Option(min=-1, help="Only turns after the message of this sequence number.")]
 Turns = Annotated[int, typer.Option(min=1, max=MAX_TURNS, help="How many turns.")]
 RequestId = Annotated[
-    str | None, typer.Option("--key", help="Repeat it with the same key to join it, or read it again.")
+    str | None,
+    typer.Option("--key", help="Repeat it with the same key to join it, or read it again.", callback=checked_key),
 ]
 
 
