@@ -123,6 +123,7 @@ class Stack:
                 f"Process {self._lock.holder()} runs a stack in {folder}. Stop it, or set PERDURE_DATA_DIR to another "
                 "folder for a second stack beside it."
             )
+        Addresses.forget(folder)  # what a stack that was killed left would be believed again
 
     def _make_parts(self) -> None:
         given, data, logs = self._given, self._given.data_dir, self._given.data_dir / "logs"
