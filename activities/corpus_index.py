@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from uuid import UUID
 
 from temporalio import activity
 
+from activities.beating import beating
 from activities.ingest import INDEX, REBUILD, TIDY, Rebuilt, Target
 from activities.ports import CorpusStore, SpanIndex
-from activities.spans import SETTLED_FOR, EmbedderId, IndexUnavailable, made_otherwise
-from perdure.errors import Unavailable
+from activities.spans import SETTLED_FOR, CorpusState, EmbedderId, IndexUnavailable, made_otherwise
+from perdure.errors import CorpusNotFound, Unavailable
 from perdure.wire import refusal, refusing
 
 RETENTION = timedelta(days=7)
@@ -20,6 +22,7 @@ RETENTION = timedelta(days=7)
 _REBUILD_ATTEMPTS = 3
 _AT_ONCE = 256
 _FIRST = str(UUID(int=0))
+_POLL = timedelta(seconds=0.25)
 
 
 class IndexActivities:
@@ -52,13 +55,13 @@ class IndexActivities:
         state = await self._store.state(tenant, corpus)
         if state is not None and state.embedder != self._embedder:
             raise IndexUnavailable(f"The corpus was embedded with {state.embedder}; this worker has {self._embedder}.")
-        index = await self._store.index_name(tenant, corpus, target.fresh)
-        await self._index.prepare(index)
-        while spans := await self._store.unindexed(tenant, corpus, _AT_ONCE):
-            await self._let_readers_finish(tenant, corpus)
-            activity.heartbeat()
-            await self._index.put(index, spans)
-            await self._store.mark_indexed(tenant, corpus, [span.span_id for span in spans])
+        await self._index.prepare(await self._store.index_name(tenant, corpus, target.fresh))
+        while await self._store.unindexed(tenant, corpus, 1):
+            async with self._alone(target):
+                index = await self._store.index_name(tenant, corpus, target.fresh)
+                if spans := await self._store.unindexed(tenant, corpus, _AT_ONCE):
+                    await self._index.put(index, spans)
+                    await self._store.mark_indexed(tenant, corpus, [span.span_id for span in spans], target.fresh)
         await self._store.note_indexed(tenant, corpus)
         return True
 
@@ -67,16 +70,16 @@ class IndexActivities:
         """Take what the newest version lacks out of its index, and out of Postgres what no version has that is kept."""
         tenant, corpus = target.tenant, target.corpus
         if self._index is not None:
-            index = await self._store.index_name(tenant, corpus, target.fresh)
-            while span_ids := await self._store.removed(tenant, corpus, _AT_ONCE):
-                await self._let_readers_finish(tenant, corpus)
-                activity.heartbeat()
-                await self._index.remove(index, span_ids)
-                await self._store.mark_removed(tenant, corpus, span_ids)
-        await self._store.settle(tenant, corpus)
-        oldest = await self._store.oldest_kept(tenant, corpus, self._retention)
-        await self._drop_indexes(tenant, corpus, oldest)
-        await self._store.purge(tenant, corpus, oldest)
+            while await self._store.removed(tenant, corpus, 1):
+                async with self._alone(target):
+                    index = await self._store.index_name(tenant, corpus, target.fresh)
+                    if span_ids := await self._store.removed(tenant, corpus, _AT_ONCE):
+                        await self._index.remove(index, span_ids)
+                        await self._store.mark_removed(tenant, corpus, span_ids)
+        async with beating():
+            await self._store.settle(tenant, corpus, target.fresh)
+            await self._store.purge(tenant, corpus, await self._store.oldest_kept(tenant, corpus, self._retention))
+        await self._drop_unused(tenant, corpus)
 
     @activity.defn(name=REBUILD)
     async def rebuild_index(self, target: Target) -> Rebuilt:
@@ -101,34 +104,54 @@ class IndexActivities:
                     "them, start them again, and reindex once more."
                 )
             state = await self._store.state(tenant, corpus)
-            if state is not None and state.embedder != self._embedder:
+            if state is None:
+                raise CorpusNotFound(f"Corpus not found: {corpus}", corpus=corpus)
+            if state.embedder != self._embedder:
                 raise made_otherwise(corpus, state.embedder, state.chunking, self._embedder, state.chunking)
-            old = await self._store.index_name(tenant, corpus, target.fresh)
-        assert state is not None
+        if state.index != target.fresh:  # else an attempt before this one made it
+            await self._make(self._index, target, state)
+        async with beating():
+            await self._store.settle(tenant, corpus, target.fresh)
+        await asyncio.sleep(SETTLED_FOR.total_seconds())  # whoever has the old one's name may be searching it
+        with suppress(IndexUnavailable):  # the next ingest drops it
+            await self._drop_unused(tenant, corpus)
+        return Rebuilt(version=state.version, spans=state.span_count)
+
+    async def _make(self, index: SpanIndex, target: Target, state: CorpusState) -> None:
+        tenant, corpus, fresh = target.tenant, target.corpus, target.fresh
         details = activity.info().heartbeat_details
-        after, put = (str(details[0]), int(details[1])) if details else (_FIRST, 0)
-        await self._index.prepare(target.fresh)
+        after = str(details[0]) if details else _FIRST
+        await self._store.reserve_index(tenant, corpus, fresh)
+        await index.prepare(fresh)
         while spans := await self._store.visible(tenant, corpus, state.version, after, _AT_ONCE):
-            await self._index.put(target.fresh, spans)
-            after, put = spans[-1].span_id, put + len(spans)
-            activity.heartbeat(after, put)
-        await self._drop_indexes(tenant, corpus, None)  # made anew, too, when they are asked for
-        version = await self._store.switch_index(tenant, corpus, target.fresh)
-        await self._store.settle(tenant, corpus)
-        if old != target.fresh:
-            await asyncio.sleep(SETTLED_FOR.total_seconds())  # whoever has its name may be searching it
-            await self._index.drop(old)
-        return Rebuilt(version=version, spans=put)
+            await index.put(fresh, spans)
+            after = spans[-1].span_id
+            activity.heartbeat(after)
+        async with self._alone(target), beating():
+            await self._store.switch_index(tenant, corpus, fresh, state.version, state.index)
 
-    async def _let_readers_finish(self, tenant: str, corpus: str) -> None:
-        """Wait until none is left that saw a settled index and still counts on it."""
-        said = await self._store.unsettle(tenant, corpus)
-        if said is not None and said < SETTLED_FOR:
-            await asyncio.sleep((SETTLED_FOR - said).total_seconds())
+    @asynccontextmanager
+    async def _alone(self, target: Target) -> AsyncIterator[None]:
+        """Change the index while no other ingest does, and no reader counts on it: what is to be done is read inside.
 
-    async def _drop_indexes(self, tenant: str, corpus: str, before: int | None) -> None:
-        """Drop the indexes that versions before `before` have of their own."""
+        An ingest that was ended may run on, and its changes be made late: what it takes out, the next may have put
+        back.
+        """
+        tenant, corpus, by = target.tenant, target.corpus, target.fresh
+        while wait := await self._store.take_index(tenant, corpus, by):
+            activity.heartbeat()
+            await asyncio.sleep(min(wait, _POLL).total_seconds())
+        activity.heartbeat()
+        try:
+            yield
+        except Exception:
+            await self._store.release_index(tenant, corpus, by)
+            raise
+        await self._store.release_index(tenant, corpus, by)  # a cancelled change may still be made
+
+    async def _drop_unused(self, tenant: str, corpus: str) -> None:
         if self._index is not None:
-            for index in await self._store.version_indexes(tenant, corpus, before):
+            for index in await self._store.unused_indexes(tenant, corpus):
                 activity.heartbeat()
                 await self._index.drop(index)
+                await self._store.forget_index(tenant, corpus, index)

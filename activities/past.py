@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID, uuid5
@@ -92,7 +93,9 @@ class PastVersions:
             await index.put(name, spans)
             after = spans[-1].span_id
         for unheld in await self._corpora.hold_index(tenant, corpus, version, name, VERSIONS_INDEXED):
-            await index.drop(unheld)
+            with suppress(IndexUnavailable):  # the next ingest drops it
+                await index.drop(unheld)
+                await self._corpora.forget_index(tenant, corpus, unheld)
         return name
 
     def _finished(self, key: tuple[str, str, int]) -> Callable[[asyncio.Task[str]], None]:

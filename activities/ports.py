@@ -165,6 +165,10 @@ class CorpusVersions(CorpusReader, Protocol):
         """
         ...
 
+    async def forget_index(self, tenant: str, corpus: str, index: str) -> None:
+        """The unused index `index` is dropped."""
+        ...
+
 
 class CorpusStore(CorpusVersions, Protocol):
     """Where ingest writes. One call is one transaction; each may be repeated with the same arguments."""
@@ -235,28 +239,47 @@ class CorpusStore(CorpusVersions, Protocol):
         """
         ...
 
-    async def unsettle(self, tenant: str, corpus: str) -> timedelta | None:
-        """Say that the index is about to change; how long ago that was said first. None: no version has readers yet."""
+    async def take_index(self, tenant: str, corpus: str, by: str) -> timedelta:
+        """Say that the ingest `by` is about to change the index; how long to wait before it says so again.
+
+        Zero: it alone may, until it releases the index, or for `activities.spans.CHANGED_WITHIN`. No reader is left
+        then who saw the index settled and still counts on it.
+        """
         ...
 
-    async def settle(self, tenant: str, corpus: str) -> None:
-        """Say that the index changes no more, if it holds what the version has and nothing else."""
+    async def release_index(self, tenant: str, corpus: str, by: str) -> None:
+        """The change is done: another ingest may make the next one."""
+        ...
+
+    async def settle(self, tenant: str, corpus: str, by: str) -> None:
+        """Say that the index changes no more, if it holds what the version has and nothing else, and nobody but `by`
+        may be changing it.
+        """
         ...
 
     async def unindexed(self, tenant: str, corpus: str, limit: int) -> list[Span]:
         """Spans that the index lacks, with their terms."""
         ...
 
-    async def mark_indexed(self, tenant: str, corpus: str, span_ids: Sequence[str]) -> None:
-        """The index holds these now."""
+    async def mark_indexed(self, tenant: str, corpus: str, span_ids: Sequence[str], by: str) -> None:
+        """The index holds these now, put by `by`.
+
+        Raises:
+            IndexUnavailable: another ingest took the index since, and may have removed them.
+        """
         ...
 
     async def note_indexed(self, tenant: str, corpus: str) -> None:
         """If the index holds the version that readers see, they may use it from now on."""
         ...
 
-    async def switch_index(self, tenant: str, corpus: str, index: str) -> int:
-        """`index` holds everything and serves from now on; the version it serves."""
+    async def switch_index(self, tenant: str, corpus: str, index: str, version: int, old: str | None) -> None:
+        """`index` holds `version` and nothing else, and serves from now on in place of `old`, which is unused then, as
+        are those of single versions.
+
+        Raises:
+            Fenced: another index serves, another version is published, or `index` was dropped.
+        """
         ...
 
     async def removed(self, tenant: str, corpus: str, limit: int) -> list[str]:
@@ -264,15 +287,19 @@ class CorpusStore(CorpusVersions, Protocol):
         ...
 
     async def mark_removed(self, tenant: str, corpus: str, span_ids: Sequence[str]) -> None:
-        """The index holds these no more."""
+        """The index holds these no more. A span that is back meanwhile is to be put again, and the index is behind."""
         ...
 
     async def oldest_kept(self, tenant: str, corpus: str, retention: timedelta) -> int:
         """The oldest version to keep: readers saw it within `retention`, or it is the newest or the one before."""
         ...
 
-    async def version_indexes(self, tenant: str, corpus: str, before: int | None = None) -> list[str]:
-        """The indexes that single versions have, of those under `before`."""
+    async def reserve_index(self, tenant: str, corpus: str, index: str) -> None:
+        """`index` is unused, and so to be dropped, unless `switch_index` takes it into use."""
+        ...
+
+    async def unused_indexes(self, tenant: str, corpus: str) -> list[str]:
+        """The indexes that are to be dropped: nobody finds them any more, or yet."""
         ...
 
     async def purge(self, tenant: str, corpus: str, oldest: int) -> None:

@@ -16,6 +16,8 @@ _NAMESPACE = UUID("6f1c4f0e-2d0b-5b6e-9a3c-0d9d5f3f7a11")
 
 SETTLED_FOR = timedelta(seconds=1)
 """How long an index stays as it is after a reader saw it settled: BM25 scores depend on all that it holds."""
+CHANGED_WITHIN = timedelta(seconds=90)
+"""How long after it was sent a change of an index may still be made, if nothing is heard of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

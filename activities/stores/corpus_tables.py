@@ -48,6 +48,12 @@ corpora = Table(
         DateTime(timezone=True),
         comment="none: the index holds the version and nothing else, and nobody is changing it",
     ),
+    Column("index_changer", Text, comment="the ingest that changed the index last"),
+    Column(
+        "index_changing_until",
+        DateTime(timezone=True),
+        comment="a change by it may still come until then; none: it is done",
+    ),
     Column("upload_id", Text, comment="the upload that the next version is made of"),
     Column("artifact_count", Integer, nullable=False),
     Column("span_count", Integer, nullable=False),
@@ -72,6 +78,16 @@ corpus_versions = Table(
     Column("index_name", Text, comment="of the version alone, once it is not the newest any more"),
     Column("indexed_at", DateTime(timezone=True)),
     _of_corpus(),
+)
+
+unused_indexes = Table(
+    "unused_indexes",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("corpus", Text, primary_key=True),
+    Column("index_name", Text, primary_key=True),
+    _of_corpus(),
+    comment="not searched any more, or not yet; the next ingest drops them",
 )
 
 artifacts = Table(

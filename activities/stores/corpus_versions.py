@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 from sqlalchemy import ColumnElement, Uuid, bindparam, delete, exists, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.spans import KeptVersion, Span
 from activities.stores.corpus_reader import SPAN_COLUMNS, VISIBLE, PostgresCorpusReader, span_of
-from activities.stores.corpus_tables import corpora, corpus_versions, spans
+from activities.stores.corpus_tables import corpora, corpus_versions, spans, unused_indexes
 from activities.stores.corpus_tables import is_corpus as _is
 
 _ALL = select(*SPAN_COLUMNS, spans.c.terms).where(VISIBLE, spans.c.span_id > bindparam("after", type_=Uuid()))
@@ -36,29 +38,32 @@ class PostgresCorpusVersions(PostgresCorpusReader):
     async def hold_index(self, tenant: str, corpus: str, version: int, index: str, at_most: int) -> list[str]:
         here, kept = _is(corpus_versions, tenant, corpus), corpus_versions.c
         async with self._engine.begin() as connection:
+            await use_index(connection, tenant, corpus, index)
             held = await connection.execute(
                 update(corpus_versions)
                 .where(here, kept.version == version)
                 .values(index_name=index, indexed_at=func.now())
             )
             if not held.rowcount:
+                await leave_index(connection, tenant, corpus, index)
                 return [index]
             indexed = select(kept.version).where(here, kept.index_name.is_not(None)).order_by(kept.indexed_at.desc())
             over = list(await connection.execute(indexed.add_columns(kept.index_name).offset(at_most)))
-            await connection.execute(
-                update(corpus_versions)
-                .where(here, kept.version.in_([row.version for row in over]))
-                .values(index_name=None, indexed_at=None)
-            )
+            await leave_own_indexes(connection, tenant, corpus, kept.version.in_([row.version for row in over]))
             return [row.index_name for row in over]
 
-    async def version_indexes(self, tenant: str, corpus: str, before: int | None = None) -> list[str]:
-        kept = corpus_versions.c
-        query = select(kept.index_name).where(_is(corpus_versions, tenant, corpus), kept.index_name.is_not(None))
-        if before is not None:
-            query = query.where(kept.version < before)
+    async def unused_indexes(self, tenant: str, corpus: str) -> list[str]:
+        query = select(unused_indexes.c.index_name).where(_is(unused_indexes, tenant, corpus))
         async with self._engine.connect() as connection:
             return [str(name) for name in (await connection.execute(query)).scalars()]
+
+    async def reserve_index(self, tenant: str, corpus: str, index: str) -> None:
+        async with self._engine.begin() as connection:
+            await leave_index(connection, tenant, corpus, index)
+
+    async def forget_index(self, tenant: str, corpus: str, index: str) -> None:
+        async with self._engine.begin() as connection:
+            await use_index(connection, tenant, corpus, index)
 
     async def oldest_kept(self, tenant: str, corpus: str, retention: timedelta) -> int:
         kept, later = corpus_versions.c, corpus_versions.alias()
@@ -74,10 +79,10 @@ class PostgresCorpusVersions(PostgresCorpusReader):
             return int((await connection.execute(query)).scalar_one() or 0)
 
     async def purge(self, tenant: str, corpus: str, oldest: int) -> None:
+        over = corpus_versions.c.version < oldest
         async with self._engine.begin() as connection:
-            await connection.execute(
-                delete(corpus_versions).where(_is(corpus_versions, tenant, corpus), corpus_versions.c.version < oldest)
-            )
+            await leave_own_indexes(connection, tenant, corpus, over)
+            await connection.execute(delete(corpus_versions).where(_is(corpus_versions, tenant, corpus), over))
             await connection.execute(
                 delete(spans).where(
                     _is(spans, tenant, corpus),
@@ -85,6 +90,28 @@ class PostgresCorpusVersions(PostgresCorpusReader):
                     or_(~spans.c.indexed, is_back(tenant, corpus)),
                 )
             )
+
+
+async def leave_own_indexes(connection: AsyncConnection, tenant: str, corpus: str, those: ColumnElement[bool]) -> None:
+    """Let `those` versions have no index of their own any more; what they had is to be dropped."""
+    here, own = _is(corpus_versions, tenant, corpus), corpus_versions.c
+    names = select(own.index_name).where(here, those, own.index_name.is_not(None))
+    for name in (await connection.scalars(names)).all():
+        await leave_index(connection, tenant, corpus, name)
+    await connection.execute(update(corpus_versions).where(here, those).values(index_name=None, indexed_at=None))
+
+
+async def leave_index(connection: AsyncConnection, tenant: str, corpus: str, index: str) -> None:
+    """`index` is to be dropped, unless it is taken into use before."""
+    row = {"tenant": tenant, "corpus": corpus, "index_name": index}
+    await connection.execute(insert(unused_indexes).values(row).on_conflict_do_nothing())
+
+
+async def use_index(connection: AsyncConnection, tenant: str, corpus: str, index: str) -> bool:
+    """Take `index` from those that are to be dropped; whether it was among them."""
+    here = _is(unused_indexes, tenant, corpus)
+    taken = await connection.execute(delete(unused_indexes).where(here, unused_indexes.c.index_name == index))
+    return taken.rowcount > 0
 
 
 def is_back(tenant: str, corpus: str) -> ColumnElement[bool]:

@@ -42,6 +42,12 @@ async def kept(corpora: Corpora) -> list[int]:
     return [item.version for item in await corpora.store.versions(corpora.tenant, "docs")]
 
 
+async def own_indexes(corpora: Corpora) -> list[str]:
+    """Of versions before the newest."""
+    versions = await corpora.store.versions(corpora.tenant, "docs")
+    return [item.index_name for item in versions if item.index_name is not None]
+
+
 async def age(corpora: Corpora, by: timedelta) -> None:
     """Let all versions have been published that much earlier."""
     async with corpora.engine.begin() as connection:
@@ -101,7 +107,7 @@ async def test_a_version_that_nobody_made_is_refused_and_the_newest_needs_no_ind
     assert (await corpora.compile(QUESTION, config=as_of(1))).context_hash == (
         await corpora.compile(QUESTION)
     ).context_hash
-    assert await corpora.store.version_indexes(corpora.tenant, "docs") == []
+    assert await own_indexes(corpora) == []
     for version in (2, 99):
         with pytest.raises(CorpusVersionNotFound) as refused:
             await corpora.compile(QUESTION, config=as_of(version))
@@ -114,7 +120,7 @@ async def test_versions_are_kept_for_their_time_and_then_cleared_away(corpora: C
     assert await kept(corpora) == [1, 2, 3]
     held = await spans_held(corpora)
     assert "1 apples" in (await corpora.compile(QUESTION, config=as_of(1))).text
-    (name,) = await corpora.store.version_indexes(corpora.tenant, "docs")
+    (name,) = await own_indexes(corpora)
 
     await age(corpora, timedelta(days=6))
     await corpora.ingest(folder)  # changes nothing, and clears nothing away yet
@@ -125,7 +131,7 @@ async def test_versions_are_kept_for_their_time_and_then_cleared_away(corpora: C
     await corpora.ingest(folder)
     assert await kept(corpora) == [2, 3]  # the one before the newest stays, for whoever reads it right now
     assert await spans_held(corpora) == held - 1
-    assert await corpora.store.version_indexes(corpora.tenant, "docs") == []
+    assert await own_indexes(corpora) == []
     with pytest.raises(CorpusVersionNotFound, match="keeps 2 to 3"):
         await corpora.compile(QUESTION, config=as_of(1))
     assert "2 apples" in (await corpora.compile(QUESTION, config=as_of(2))).text
@@ -152,7 +158,7 @@ async def test_a_rebuilt_index_leaves_older_versions_readable(corpora: Corpora, 
     await corpora.ingest(write(folder, {"fruit.txt": "Only plums are left.\n"}))
     then = await corpora.compile(QUESTION, config=as_of(1))
     await reindex(corpora.client, corpus="docs", tenant=corpora.tenant, task_queue=corpora.tenant)
-    assert await corpora.store.version_indexes(corpora.tenant, "docs") == []
+    assert await own_indexes(corpora) == []
     again = await corpora.compile(QUESTION, config=as_of(1))
     assert (again.degraded, again.context_hash) == (False, then.context_hash)
 
@@ -163,7 +169,7 @@ async def test_many_readers_of_a_version_make_its_index_once(corpora: Corpora, f
     found = await asyncio.gather(*(corpora.compile(QUESTION, config=as_of(1)) for _ in range(10)))
     assert {item.context_hash for item in found} == {found[0].context_hash}
     assert not any(item.degraded for item in found)
-    assert len(await corpora.store.version_indexes(corpora.tenant, "docs")) == 1
+    assert len(await own_indexes(corpora)) == 1
 
 
 async def test_only_so_many_older_versions_have_an_index(corpora: Corpora, folder: Path) -> None:
@@ -171,9 +177,9 @@ async def test_only_so_many_older_versions_have_an_index(corpora: Corpora, folde
     await corpora.ingest(write(folder, {"fruit.txt": "Only plums are left.\n"}))
     store, name = corpora.store, "another"
     assert not (await corpora.compile(QUESTION, config=as_of(1))).degraded
-    (first,) = await store.version_indexes(corpora.tenant, "docs")
+    (first,) = await own_indexes(corpora)
     assert await store.hold_index(corpora.tenant, "docs", 2, name, at_most=1) == [first]
-    assert await store.version_indexes(corpora.tenant, "docs") == [name]
+    assert await own_indexes(corpora) == [name]
     assert await store.hold_index(corpora.tenant, "docs", 9, "of nothing", at_most=1) == ["of nothing"]
 
 
@@ -246,16 +252,14 @@ async def test_nothing_is_promised_while_an_ingest_changes_the_index(
 
 async def test_the_index_waits_for_readers_that_saw_it_settled(corpora: Corpora, folder: Path) -> None:
     store, tenant = corpora.store, corpora.tenant
-    assert await store.unsettle(tenant, "docs") is None  # no corpus, no reader
     await corpora.ingest(folder)
-    first = await store.unsettle(tenant, "docs")
-    second = await store.unsettle(tenant, "docs")
-    assert first == timedelta(0)
-    assert second is not None
-    assert second > first
+    first = await store.take_index(tenant, "docs", "an ingest")
+    second = await store.take_index(tenant, "docs", "an ingest")
+    assert first == SETTLED_FOR
+    assert timedelta(0) < second < first
     assert (state := await store.state(tenant, "docs")) is not None
     assert state.settled_for == timedelta(0)
-    await store.settle(tenant, "docs")
+    await store.settle(tenant, "docs", "an ingest")
     assert (state := await store.state(tenant, "docs")) is not None
     assert state.settled_for == SETTLED_FOR
 

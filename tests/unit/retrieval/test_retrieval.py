@@ -85,6 +85,8 @@ class Corpora:
     async def visible(self, tenant: str, corpus: str, version: int, after: str, limit: int) -> list[Span]:
         return [SPAN] if after < SPAN.span_id else []
 
+    async def forget_index(self, tenant: str, corpus: str, index: str) -> None: ...
+
     async def hold_index(self, tenant: str, corpus: str, version: int, index: str, at_most: int) -> list[str]:
         return []
 
