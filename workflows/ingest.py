@@ -88,6 +88,8 @@ class IngestCorpus:
         try:
             indexed: bool = await self._do(INDEX, self._target(), bool, _A_FEW_TIMES)
         except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
             workflow.logger.warning("The span index is away; readers get full-text search until it is back")
             await self._publish(upload, begun.version)
             self._note(phase="index_behind", error=str(error.cause))
