@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
+from typing import TypeVar
 
 from temporalio import activity
 
@@ -39,6 +40,9 @@ _TOGETHER_CHARACTERS = 16 * 1024
 """Of files that share requests to the embedder and a transaction, which cost more than a small file does."""
 
 
+T = TypeVar("T")
+
+
 class CorpusActivities:
     """Ingest's way to Postgres and to the embedder."""
 
@@ -63,9 +67,10 @@ class CorpusActivities:
     async def begin_ingest(self, upload: Upload) -> Begun:
         """Create the corpus if need be."""
         with refusing():
-            begun = await self._store.begin(
-                upload.tenant, upload.corpus, upload.upload_id, self._embedder.id, upload.chunking, upload.rows
-            )
+            async with beating():
+                begun = await self._store.begin(
+                    upload.tenant, upload.corpus, upload.upload_id, self._embedder.id, upload.chunking, upload.rows
+                )
             chunker_of(begun.chunking)
         return begun
 
@@ -80,15 +85,15 @@ class CorpusActivities:
             done = not files
             for group in _runs(files, _AT_ONCE_CHARACTERS):
                 lots = _runs([file for file in group if not file.stored], _TOGETHER_CHARACTERS)
-                made += sum(await asyncio.gather(*(self._ingest(step, lot) for lot in lots)))
+                made += sum(await _all(self._ingest(step, lot) for lot in lots))
                 for file in group:
                     counts[file.action] += 1
                 after = group[-1].sequence
                 if made >= STEP_SPANS:
                     break
         if done:
-            activity.heartbeat()
-            await self._store.complete(upload.tenant, upload.corpus, step.version, upload.upload_id)
+            async with beating():
+                await self._store.complete(upload.tenant, upload.corpus, step.version, upload.upload_id)
         return Stepped(
             after=after,
             done=done,
@@ -102,9 +107,10 @@ class CorpusActivities:
     async def publish_version(self, publish: Publish) -> Published:
         """Let readers see what was stored, whole."""
         upload = publish.upload
-        version, removed = await self._store.publish(
-            upload.tenant, upload.corpus, publish.version, upload.upload_id, prune=publish.prune
-        )
+        async with beating():  # which takes time by the size of the corpus
+            version, removed = await self._store.publish(
+                upload.tenant, upload.corpus, publish.version, upload.upload_id, prune=publish.prune
+            )
         return Published(version=version, removed=removed)
 
     async def _ingest(self, step: Step, files: Sequence[StagedFile]) -> int:
@@ -115,7 +121,7 @@ class CorpusActivities:
             held = await self._store.held(upload.tenant, upload.corpus, list(texts))
         fresh = [span_id for span_id in texts if span_id not in held]  # what is held has its vector already
         groups = [fresh[i : i + size] for i in range(0, len(fresh), size)]
-        made = await asyncio.gather(*(self._embed([texts[span_id] for span_id in group]) for group in groups))
+        made = await _all(self._embed([texts[span_id] for span_id in group]) for group in groups)
         vectors = dict(zip(fresh, chain.from_iterable(made), strict=True))
         whole = [
             replace(cut, spans=[replace(span, vector=vectors.get(span.span_id, b"")) for span in cut.spans])
@@ -134,6 +140,16 @@ class CorpusActivities:
                 EmbedderRefused
             ) as error:  # for good, until an operator acts: an ingest that waited would say nothing
                 raise refusal(Unavailable(f"{error} Then ingest again.")) from error
+
+
+async def _all(those: Iterable[Coroutine[None, None, T]]) -> list[T]:
+    """What they answer; the first that fails ends the others, which would go on beside the next attempt."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one) for one in those]
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0]  # noqa: B904 - its cause is its own, and may be one that is sent
+    return [task.result() for task in tasks]
 
 
 def _cut(step: Step, files: Sequence[StagedFile], embedder: Embedder) -> tuple[list[CutFile], dict[str, str]]:
