@@ -27,7 +27,7 @@ from perdure.corpus import (
     IngestReport,
     ingest_workflow_id,
 )
-from perdure.errors import InvalidRequest, Unavailable
+from perdure.errors import InvalidRequest, PerdureError, Unavailable
 from perdure.ids import DEFAULT_TENANT
 from perdure.wire import named
 
@@ -168,7 +168,7 @@ async def _wait_for_other(client: Client, workflow_id: str, on_progress: OnProgr
     try:
         if (await follow(other, on_progress)).phase != "index_behind":
             return
-    except Exception:  # how the other one ended is its caller's business
+    except (PerdureError, WorkflowFailureError, RPCError):  # how the other one ended is its caller's business
         return
     await asyncio.sleep(4 * _POLL_SECONDS)  # its own caller is to see as much
     # This one and no later one, which another caller who waited may have started.
