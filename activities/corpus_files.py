@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from stat import S_ISREG
+from unicodedata import category
 
 from perdure.corpus import MAX_FILE_BYTES, FailedFile
 
@@ -57,7 +58,13 @@ def read_folder(
 
 
 def _shown(path: str) -> str:
-    return path.encode(errors="backslashreplace").decode()
+    plain = path.encode(errors="backslashreplace").decode()
+    return "".join(ascii(char)[1:-1] if _is_control(char) else char for char in plain)
+
+
+def _is_control(char: str) -> bool:
+    """Whether it ends a line, or steers a terminal."""
+    return category(char) in ("Cc", "Zl", "Zp")
 
 
 def _target(path: Path) -> Path:
@@ -96,12 +103,17 @@ def _read(file: Path, path: str, limit: int) -> str:
         raise ValueError("its name is not UTF-8") from None
     if size > MAX_PATH_BYTES:
         raise ValueError(f"its path has {size} bytes; the limit is {MAX_PATH_BYTES}")
+    if any(map(_is_control, path)):  # a working set shows the path in a line of its own
+        raise ValueError("its name has control characters")
     status = file.stat()
     if not S_ISREG(status.st_mode):
         raise ValueError("not a regular file")
     if status.st_size > limit:
         raise ValueError(f"{status.st_size} bytes; the limit is {limit}")
-    data = file.read_bytes()
+    with file.open("rb") as opened:
+        data = opened.read(limit + 1)
+    if len(data) > limit:  # it grows, or its size is not told
+        raise ValueError(f"over {limit} bytes, which is the limit")
     if b"\0" in data:
         raise ValueError("binary")
     try:

@@ -117,3 +117,21 @@ def test_five_thousand_files_are_read_in_order_one_at_a_time(tmp_path: Path) -> 
     assert len(rest) == 4_999
     assert rest[-1] == ("49/099.txt", "changed\n")
     assert rest == sorted(rest, key=lambda entry: entry[0] if isinstance(entry, tuple) else "")
+
+
+def test_a_name_that_would_break_its_line_is_reported_and_shown_escaped(tmp_path: Path) -> None:
+    for name in ("a\n## b.md", "c\x1b[2J.md", "d\u2028e.md", "f\u00a0g.md"):
+        (tmp_path / name).write_text("text\n")
+    assert list(read_folder(tmp_path)) == [
+        FailedFile(path="a\\n## b.md", reason="its name has control characters"),
+        FailedFile(path="c\\x1b[2J.md", reason="its name has control characters"),
+        FailedFile(path="d\\u2028e.md", reason="its name has control characters"),
+        ("f\u00a0g.md", "text\n"),
+    ]
+
+
+@pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="no file whose size is not told")
+def test_a_file_that_holds_more_than_its_size_says_is_held_to_the_limit() -> None:
+    assert list(read_folder(Path("/proc/cpuinfo"), 10)) == [
+        FailedFile(path="cpuinfo", reason="over 10 bytes, which is the limit")
+    ]
