@@ -10,11 +10,12 @@ from typing import Any
 
 from activities import tokens
 from activities.breaker import Breaker
+from activities.corpus_ports import CorpusVersions
 from activities.explain import Explain
 from activities.fusion import RANK_CONSTANT, by_score, diversify, fuse
 from activities.packing import SEPARATOR, Packed, pack
 from activities.past import PastVersions
-from activities.ports import CorpusVersions, Embedder, SpanIndex
+from activities.ports import Embedder, SpanIndex
 from activities.retrieval import Degraded, Found, Reason, Retrieval, is_exact
 from activities.spans import CorpusState
 from activities.terms import TERMS

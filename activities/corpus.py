@@ -13,6 +13,7 @@ from temporalio import activity
 from activities import tokens
 from activities.beating import beating
 from activities.chunking import chunker_of
+from activities.corpus_ports import CorpusStore
 from activities.cut import Piece, cut
 from activities.ingest import (
     BEGIN,
@@ -26,7 +27,7 @@ from activities.ingest import (
     Upload,
 )
 from activities.ingest_batch import CutFile, StagedFile
-from activities.ports import CorpusStore, Embedder
+from activities.ports import Embedder
 from activities.spans import EmbedderRefused, Span, artifact_id, span_id
 from perdure.errors import Unavailable
 from perdure.wire import refusal, refusing

@@ -11,8 +11,9 @@ from uuid import UUID
 from temporalio import activity
 
 from activities.beating import beating
+from activities.corpus_ports import CorpusStore
 from activities.ingest import INDEX, REBUILD, TIDY, Rebuilt, Target
-from activities.ports import CorpusStore, SpanIndex
+from activities.ports import SpanIndex
 from activities.spans import SETTLED_FOR, CorpusState, EmbedderId, IndexUnavailable, made_otherwise
 from perdure.errors import CorpusNotFound, Unavailable
 from perdure.wire import refusal, refusing

@@ -16,7 +16,7 @@ from temporalio.service import RPCError
 
 from activities.chunking import chunker_of
 from activities.corpus_files import read_folder
-from activities.ports import CorpusStore
+from activities.corpus_ports import CorpusStore
 from perdure.contract import INGEST_WORKFLOW, TASK_QUEUE
 from perdure.corpus import (
     GET_PROGRESS,

@@ -15,7 +15,8 @@ from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID, uuid5
 
-from activities.ports import CorpusVersions, SpanIndex
+from activities.corpus_ports import CorpusVersions
+from activities.ports import SpanIndex
 from activities.spans import CorpusState, EmbedderId, IndexUnavailable, KeptVersion
 from perdure.errors import CorpusVersionNotFound
 

@@ -11,9 +11,10 @@ from functools import partial
 from typing import Literal, NamedTuple, TypeAlias
 
 from activities.breaker import Breaker
+from activities.corpus_ports import CorpusReader
 from activities.explain import Explain
 from activities.fusion import similarities
-from activities.ports import CorpusReader, Embedder, SpanIndex
+from activities.ports import Embedder, SpanIndex
 from activities.span_cache import SpanCache
 from activities.spans import CorpusState, Hit, IndexUnavailable, Span
 from activities.terms import terms_of

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from activities.breaker import Breaker
 from activities.compiler import WorkingSetCompiler
+from activities.corpus_ports import CorpusVersions
 from activities.embedder import MiniLm
-from activities.ports import CorpusVersions, Embedder
+from activities.ports import Embedder
 from activities.spans import EmbedderId
 from workers.compiler_metrics import CompilerMetrics
 from workers.settings import Settings

@@ -114,7 +114,9 @@ def _leave() -> None:
 
 async def _require_namespace(client: Client, settings: Settings) -> None:
     try:
-        await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
+        await client.workflow_service.describe_namespace(
+            DescribeNamespaceRequest(namespace=client.namespace), retry=True
+        )
     except RPCError as error:
         raise explained(error, settings) from error
 

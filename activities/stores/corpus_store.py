@@ -30,7 +30,7 @@ _ABANDONED = timedelta(days=1)
 
 
 class PostgresCorpusStore(PostgresCorpusOutbox):
-    """`activities.ports.CorpusStore` on Postgres. Each call is one transaction and may be repeated."""
+    """`activities.corpus_ports.CorpusStore` on Postgres. Each call is one transaction and may be repeated."""
 
     async def stage(
         self, tenant: str, corpus: str, upload_id: str, first: int, files: Sequence[tuple[str, str]]

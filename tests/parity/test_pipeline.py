@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from activities.compiler import WorkingSetCompiler
+from activities.corpus_ports import CorpusVersions
 from activities.fusion import by_score, diversify, fuse, similarities
 from activities.packing import Packed, pack
-from activities.ports import CorpusVersions
 from activities.spans import CorpusState, Span
 from activities.tokens import count
 from perdure.working_set import CompilerConfig, WorkingSet, context_hash
