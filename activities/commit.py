@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
-from pydantic_core import to_json
-from temporalio.api.common.v1 import Payload
-from temporalio.common import RawValue
 from typing_extensions import TypedDict
 
 from perdure.contract import ReadMessages, StartSession
@@ -29,38 +24,10 @@ Deflated: TypeAlias = str
 costs more than all else that an answer needs, and again in every replay."""
 
 
-def deflated(working_set: bytes) -> Deflated:
-    """The JSON of a working set, as it passes through a workflow."""
-    return base64.b64encode(zlib.compress(working_set, 1)).decode()
-
-
-def inflated(working_set: Deflated) -> bytes:
-    """The JSON again."""
-    return zlib.decompress(base64.b64decode(working_set))
-
-
 ANSWER_BYTES = 1792 * 1024
 """Of what an activity or a handler answers: a payload holds 2 MB, and a larger one stops its workflow for good."""
 PAGE_MOST_BYTES = 896 * 1024
 """Of a page that passes through a workflow; one message or one turn may be larger, and is refused."""
-
-
-def answerable(working_sets: Iterable[tuple[int, Message, bytes, int]]) -> dict[int, Deflated]:
-    """Those of `(sequence, message, working set's JSON, room)` that answers can carry, by sequence.
-
-    Each has room for two copies: a deflated one, in one result with all others, and itself in an answer beside its
-    message. One that is left out is stored all the same, and read by `replay`.
-    """
-    found: dict[int, Deflated] = {}
-    left = ANSWER_BYTES
-    for sequence, message, body, room in working_sets:
-        if len(body) > room or len(to_json(message)) + len(body) > ANSWER_BYTES:
-            continue
-        small = deflated(body)
-        if len(body) + len(small) <= room and len(small) <= left:
-            found[sequence] = small
-            left -= len(small)
-    return found
 
 
 class _Wire(BaseModel):
@@ -168,19 +135,6 @@ class Commit(_Wire):
     events: list[Event]
     changed: SessionFields
     compile: list[Compile] = Field(default_factory=list)
-
-
-def deflated_commit(request: Commit) -> RawValue:
-    """The input of a commit's activity, a half of its JSON: the SDK keeps it in memory until the run ends.
-
-    It is no part of the history, and nobody else reads it: so it names no encoding, which would be kept as well.
-    """
-    return RawValue(Payload(data=zlib.compress(to_json(request), 1)))
-
-
-def inflated_commit(raw: RawValue) -> Commit:
-    """The commit again."""
-    return Commit.model_validate_json(zlib.decompress(raw.payload.data))
 
 
 class Completion(_Wire):

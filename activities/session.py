@@ -25,11 +25,9 @@ from activities.commit import (
     Opened,
     ReadAnswer,
     ReadPage,
-    answerable,
     completed,
-    deflated,
-    inflated_commit,
 )
+from activities.deflate import answerable, deflated, inflated_commit
 from activities.ports import Compiler, SessionStore
 from perdure.contract import MessagePage, Replay
 from perdure.errors import PayloadTooLarge, PerdureError

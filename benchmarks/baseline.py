@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from activities.chunking import lines_of
+from activities.corpora.chunking import lines_of
 from activities.embedder import MiniLm
-from activities.fusion import by_score, diversify, fuse
 from activities.terms import words_of
+from activities.working_sets.fusion import by_score, diversify, fuse
 from benchmarks.questions import Place, QuestionSet
 from benchmarks.ranking import Ranking
 

@@ -15,19 +15,18 @@ from typing import Any
 import numpy as np
 from temporalio.testing import ActivityEnvironment
 
-from activities.chunking import DEFAULT_CHUNKING
-from activities.compiler import WorkingSetCompiler
-from activities.corpus import CorpusActivities
-from activities.corpus_files import read_folder
-from activities.corpus_index import IndexActivities
-from activities.cut import cut
+from activities.corpora.chunking import DEFAULT_CHUNKING
+from activities.corpora.corpus import CorpusActivities
+from activities.corpora.cut import cut
+from activities.corpora.index import IndexActivities
+from activities.corpora.ingest import Publish, Step, Target, Upload
 from activities.embedder import MiniLm
-from activities.ingest import Publish, Step, Target, Upload
-from activities.retrieval import EXACT_SPANS
 from activities.stores.corpus_store import PostgresCorpusStore
 from activities.stores.engine import Engine
 from activities.stores.weaviate_index import WeaviateIndex
 from activities.terms import terms_of
+from activities.working_sets.compiler import WorkingSetCompiler
+from activities.working_sets.retrieval import EXACT_SPANS
 from benchmarks.corpus import sentences, source_of
 from benchmarks.measure import CpuMeter, Figure, Samples, interleave
 from benchmarks.raw import open_raw_retrieval
@@ -36,6 +35,7 @@ from benchmarks.rig import Rig, open_rig
 from perdure.corpus import FailedFile
 from perdure.ids import DEFAULT_TENANT
 from perdure.working_set import CompilerConfig
+from workers.corpus_files import read_folder
 
 RAW_RATIO = 1.5
 GROWTH = 1.5

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from activities.chunking import DEFAULT_CHUNKING
-from activities.ingest_folder import ingest_folder
+from activities.corpora.chunking import DEFAULT_CHUNKING
 from activities.stores.corpus_store import PostgresCorpusStore
 from activities.stores.engine import Engine
 from benchmarks.rig import Rig
 from perdure.corpus import IngestReport
 from perdure.ids import DEFAULT_TENANT
+from workers.ingest_folder import ingest_folder
 
 _SOURCES = {True: ["psycopg"], False: ["psycopg", "sqlalchemy.sql"]}
 """Packages by whether it has to be quick; the longer list gives over 5,000 spans."""

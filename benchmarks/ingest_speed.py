@@ -8,11 +8,9 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
-from activities.chunking import DEFAULT_CHUNKING
-from activities.corpus_files import read_folder
-from activities.cut import cut
+from activities.corpora.chunking import DEFAULT_CHUNKING
+from activities.corpora.cut import cut
 from activities.embedder import MiniLm
-from activities.ingest_folder import ingest_folder
 from activities.stores.corpus_store import PostgresCorpusStore
 from activities.stores.engine import Engine
 from benchmarks.baseline import embed_all
@@ -21,6 +19,8 @@ from benchmarks.measure import CpuMeter, Figure
 from benchmarks.report import arguments, conclude, say
 from benchmarks.rig import open_rig
 from perdure.corpus import FailedFile
+from workers.corpus_files import read_folder
+from workers.ingest_folder import ingest_folder
 
 INGEST_OVER_EMBEDDING = 1.25
 """Four fifths of the embedder's speed."""

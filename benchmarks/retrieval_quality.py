@@ -9,12 +9,11 @@ import uuid
 from importlib import metadata
 from typing import Any
 
-from activities.compiler import WorkingSetCompiler
 from activities.embedder import MiniLm
-from activities.ingest_folder import ingest_folder
 from activities.stores.corpus_store import PostgresCorpusStore
 from activities.stores.engine import Engine
 from activities.stores.weaviate_index import WeaviateIndex
+from activities.working_sets.compiler import WorkingSetCompiler
 from benchmarks.baseline import baseline
 from benchmarks.questions import Place, QuestionSet, question_set
 from benchmarks.ranking import LEGS, Ranking, table
@@ -22,6 +21,7 @@ from benchmarks.report import arguments, end, say
 from benchmarks.rig import Rig, open_rig
 from perdure.ids import DEFAULT_TENANT
 from perdure.working_set import CompilerConfig
+from workers.ingest_folder import ingest_folder
 
 PACKAGES = ["psycopg", "alembic"]
 """Over six hundred questions. They had no part in choosing any default: click, packaging and tomlkit had."""

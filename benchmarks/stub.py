@@ -16,7 +16,7 @@ from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 from temporalio.worker import Worker
 
-from activities.commit import deflated, inflated
+from activities.deflate import deflated, inflated
 from workers.runner import SessionRunner
 from workers.settings import Settings, connect_temporal
 

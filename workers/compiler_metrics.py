@@ -16,7 +16,7 @@ class CompilerMetrics:
 
     `perdure.circuit.open` is 1 while the part is left alone, `perdure.circuit.openings` counts how often that began;
     `perdure.compile.duration` is in seconds; `perdure.compile.degraded` counts working sets by `reason`, a
-    `activities.retrieval.Reason`.
+    `activities.working_sets.retrieval.Reason`.
     """
 
     def __init__(self, meter: Meter) -> None:

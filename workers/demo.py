@@ -15,8 +15,7 @@ from typing import Any
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from activities.chunking import DEFAULT_CHUNKING
-from activities.ingest_folder import ingest_folder
+from activities.corpora.chunking import DEFAULT_CHUNKING
 from activities.stores.corpus_store import PostgresCorpusStore
 from activities.stores.engine import Engine
 from activities.stores.session_reader import PostgresReader
@@ -28,6 +27,7 @@ from workers.commands.migrate import upgrade
 from workers.demo_checks import Check, look, survived
 from workers.demo_crash import Crash, abandoned_tasks, interrupt
 from workers.demo_talk import Talk
+from workers.ingest_folder import ingest_folder
 from workers.settings import Settings, connect_temporal
 from workers.stack.stack import Stack
 from workers.stack.worker_process import WorkerProcess

@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from activities.breaker import Breaker
-from activities.compiler import WorkingSetCompiler
-from activities.corpus_ports import CorpusVersions
+from activities.corpora.ports import CorpusVersions
 from activities.embedder import MiniLm
 from activities.ports import Embedder
 from activities.spans import EmbedderId
+from activities.working_sets.breaker import Breaker
+from activities.working_sets.compiler import WorkingSetCompiler
 from workers.compiler_metrics import CompilerMetrics
 from workers.settings import Settings
 

@@ -21,10 +21,9 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.worker import Worker
 
-from activities.corpus import CorpusActivities
-from activities.corpus_index import IndexActivities
+from activities.corpora.corpus import CorpusActivities
+from activities.corpora.index import IndexActivities
 from activities.purge import PurgeActivities
-from activities.recompile import RecompileActivities
 from activities.session import SessionActivities
 from activities.stores.corpus_store import PostgresCorpusStore
 from activities.stores.engine import Engine
@@ -32,6 +31,7 @@ from activities.stores.migrate import current_and_head, is_newer
 from activities.stores.session_reader import PostgresReader
 from activities.stores.session_store import PostgresSessionStore
 from activities.tokens import count
+from activities.working_sets.recompile import RecompileActivities
 from perdure.errors import PerdureError
 from workers import telemetry
 from workers.compiler_metrics import CompilerMetrics

@@ -11,17 +11,8 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError
 
-from activities.commit import (
-    Answered,
-    Commit,
-    Committed,
-    Compile,
-    Deflated,
-    Owner,
-    ReadAnswer,
-    completed,
-    deflated_commit,
-)
+from activities.commit import Answered, Commit, Committed, Compile, Deflated, Owner, ReadAnswer, completed
+from activities.deflate import deflated_commit
 from perdure.contract import AddUserMessage
 from perdure.errors import PerdureError
 from perdure.events import Event, MessageAdded

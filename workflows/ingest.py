@@ -9,7 +9,7 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
-from activities.ingest import (
+from activities.corpora.ingest import (
     BEGIN,
     FILES,
     INDEX,

@@ -8,7 +8,7 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError
 
-from activities.recompile import RECOMPILE, RecompiledPage, RecompilePage
+from activities.working_sets.recompile import RECOMPILE, RecompiledPage, RecompilePage
 from perdure.contract import RECOMPILE_WORKFLOW
 from perdure.recompile import Comparison, Recompile, TurnComparison
 

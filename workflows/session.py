@@ -13,7 +13,8 @@ from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, ApplicationError
 
-from activities.commit import ANSWER_BYTES, Compiled, Deflated, DryRun, ReadPage, inflated
+from activities.commit import ANSWER_BYTES, Compiled, Deflated, DryRun, ReadPage
+from activities.deflate import inflated
 from activities.tokens import count as count_tokens
 from perdure.base import Request, parse
 from perdure.contract import (

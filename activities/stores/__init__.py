@@ -1,1 +1,1 @@
-"""The drivers: Postgres and Weaviate behind the protocols of `activities.ports` and `activities.corpus_ports`."""
+"""The drivers: Postgres and Weaviate behind the protocols of `activities.ports` and `activities.corpora.ports`."""

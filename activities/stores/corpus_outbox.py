@@ -27,7 +27,7 @@ LIVE = spans.c.removed_in.is_(None)
 
 
 class PostgresCorpusOutbox(PostgresCorpusVersions):
-    """Part of `activities.corpus_ports.CorpusStore`: a span is `indexed` or waits to be, and so is its removal."""
+    """Part of `activities.corpora.ports.CorpusStore`: a span is `indexed` or waits to be, and so is its removal."""
 
     async def index_name(self, tenant: str, corpus: str, fresh: str) -> str:
         async with self._engine.begin() as connection:

@@ -43,7 +43,7 @@ _SEARCH = (
 
 
 class PostgresCorpusReader:
-    """`activities.corpus_ports.CorpusReader` on Postgres."""
+    """`activities.corpora.ports.CorpusReader` on Postgres."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.ingest_batch import CutFile
+from activities.corpora.batch import CutFile
 from activities.stores.corpus_outbox import LIVE
 from activities.stores.corpus_tables import among, artifacts, spans, uploads
 from activities.stores.corpus_tables import is_corpus as _is

@@ -13,9 +13,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio.exceptions import ApplicationError
 
-from activities.chunking import DEFAULT_CHUNKING
-from activities.ingest import Begun
-from activities.ingest_batch import Action, CutFile, StagedFile
+from activities.corpora.batch import Action, CutFile, StagedFile
+from activities.corpora.chunking import DEFAULT_CHUNKING
+from activities.corpora.ingest import Begun
 from activities.spans import EmbedderId, made_otherwise
 from activities.stores.corpus_outbox import LIVE, PostgresCorpusOutbox, note_indexed
 from activities.stores.corpus_rows import drop_strangers, held_spans, prune_artifacts, put_artifacts, replace_spans
@@ -30,7 +30,7 @@ _ABANDONED = timedelta(days=1)
 
 
 class PostgresCorpusStore(PostgresCorpusOutbox):
-    """`activities.corpus_ports.CorpusStore` on Postgres. Each call is one transaction and may be repeated."""
+    """`activities.corpora.ports.CorpusStore` on Postgres. Each call is one transaction and may be repeated."""
 
     async def stage(
         self, tenant: str, corpus: str, upload_id: str, first: int, files: Sequence[tuple[str, str]]

@@ -17,7 +17,7 @@ _ALL = select(*SPAN_COLUMNS, spans.c.terms).where(VISIBLE, spans.c.span_id > bin
 
 
 class PostgresCorpusVersions(PostgresCorpusReader):
-    """`activities.corpus_ports.CorpusVersions` on Postgres, with what ingest asks beyond it."""
+    """`activities.corpora.ports.CorpusVersions` on Postgres, with what ingest asks beyond it."""
 
     async def versions(self, tenant: str, corpus: str) -> list[KeptVersion]:
         kept = corpus_versions.c

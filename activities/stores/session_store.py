@@ -22,8 +22,8 @@ from activities.commit import (
     ReadAnswer,
     StoredMessage,
     StoredReceipt,
-    answerable,
 )
+from activities.deflate import answerable
 from activities.stores.batches import in_batches
 from activities.stores.engine import Engine
 from activities.stores.session_commit import commit_rows, commit_statement

@@ -13,13 +13,13 @@ import pytest
 from temporalio.client import Client as TemporalClient
 from temporalio.client import WorkflowExecutionStatus
 
-from activities.ingest_folder import ingest_folder
 from activities.stores.corpus_store import PostgresCorpusStore
 from activities.stores.engine import Engine
 from activities.stores.session_reader import PostgresReader
 from perdure import Client
 from tests.retrieval.conftest import write
 from tests.support.site import shared_worker
+from workers.ingest_folder import ingest_folder
 from workers.settings import Settings
 from workers.stack.stack import Stack
 from workers.worker import running_worker

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, update
 
-from activities.ingest_folder import ingest_folder
 from activities.stores.corpus_store import PostgresCorpusStore
 from activities.stores.corpus_tables import corpus_versions
 from activities.stores.engine import Engine
@@ -22,6 +21,7 @@ from perdure.working_set import context_hash
 from tests.client.conftest import PATIENT, Ingest, Service
 from tests.retrieval.conftest import DOCUMENTS, write
 from tests.support.embeddings import DIMENSION, embeddings_server
+from workers.ingest_folder import ingest_folder
 from workers.worker import running_worker
 
 QUESTIONS = {"m0": "how is memory freed without a garbage collector?", "m1": "what fruit is in the basket?"}

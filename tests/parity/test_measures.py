@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.chunking import CHUNKERS, chunker_of, lines_v1
-from activities.outline import Line, outline_of
+from activities.corpora.chunking import CHUNKERS, chunker_of, lines_v1
+from activities.corpora.outline import Line, outline_of
 from perdure.diff import diff
 from perdure.evaluation import precision_at, recall_at, reciprocal_rank
 from tests.unit.retrieval.test_chunking import SIZED, plain

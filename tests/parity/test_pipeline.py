@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from activities.compiler import WorkingSetCompiler
-from activities.corpus_ports import CorpusVersions
-from activities.fusion import by_score, diversify, fuse, similarities
-from activities.packing import Packed, pack
+from activities.corpora.ports import CorpusVersions
 from activities.spans import CorpusState, Span
 from activities.tokens import count
+from activities.working_sets.compiler import WorkingSetCompiler
+from activities.working_sets.fusion import by_score, diversify, fuse, similarities
+from activities.working_sets.packing import Packed, pack
 from perdure.working_set import CompilerConfig, WorkingSet, context_hash
 from tests.unit.retrieval import test_retrieval as fakes
 from tests.unit.retrieval.test_fusion import vector

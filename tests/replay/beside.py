@@ -9,7 +9,6 @@ from typing import Any
 
 from temporalio.client import Client
 
-from activities.ingest_folder import ingest_folder, reindex
 from activities.stores.corpus_store import PostgresCorpusStore
 from activities.stores.engine import Engine
 from perdure.contract import RECOMPILE_WORKFLOW
@@ -18,6 +17,7 @@ from perdure.ids import DEFAULT_TENANT
 from perdure.recompile import Recompile, recompile_workflow_id
 from tests.replay.saved import save
 from tests.replay.sessions import start
+from workers.ingest_folder import ingest_folder, reindex
 from workers.settings import Settings
 from workers.worker import running_worker
 from workflows.recompile import PAGE_TURNS

@@ -12,17 +12,17 @@ import pytest
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from activities.compiler import WorkingSetCompiler
-from activities.corpus import CorpusActivities
-from activities.corpus_index import IndexActivities
+from activities.corpora.corpus import CorpusActivities
+from activities.corpora.index import IndexActivities
 from activities.embedder import MiniLm
-from activities.ingest_folder import ingest_folder
 from activities.ports import Embedder
 from activities.stores.corpus_store import PostgresCorpusStore
 from activities.stores.engine import Engine
 from activities.stores.weaviate_index import WeaviateIndex
+from activities.working_sets.compiler import WorkingSetCompiler
 from perdure.corpus import IngestReport
 from perdure.working_set import CompilerConfig, WorkingSet
+from workers.ingest_folder import ingest_folder
 from workers.stack.stack import Stack
 from workflows.ingest import IngestCorpus
 

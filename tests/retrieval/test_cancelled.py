@@ -12,7 +12,7 @@ from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureEr
 from temporalio.exceptions import CancelledError
 from temporalio.worker import Worker
 
-from activities.ingest import (
+from activities.corpora.ingest import (
     BEGIN,
     FILES,
     INDEX,

@@ -8,11 +8,11 @@ from typing import Literal
 
 import pytest
 
-from activities.compiler import WorkingSetCompiler
-from activities.explain import STAGES, TIMINGS
 from activities.spans import artifact_id
 from activities.terms import terms_of
 from activities.tokens import count
+from activities.working_sets.compiler import WorkingSetCompiler
+from activities.working_sets.explain import STAGES, TIMINGS
 from perdure.errors import CorpusNotFound
 from perdure.working_set import CompilerConfig, context_hash
 from tests.retrieval.conftest import DOCUMENTS, PATIENT, Corpora, write

@@ -10,11 +10,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from activities.compiler import WorkingSetCompiler
-from activities.ingest_folder import reindex
+from activities.working_sets.compiler import WorkingSetCompiler
 from perdure.working_set import CompilerConfig, WorkingSet
 from tests.retrieval.conftest import DOCUMENTS, PATIENT, Corpora, write
 from tests.support.embedders import Remembering
+from workers.ingest_folder import reindex
 from workers.stack.stack import Stack
 
 QUERIES = ["does ownership need a garbage collector?", "stop a worker", "100%", "what is said of subject 1?", "中文"]

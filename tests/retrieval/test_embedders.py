@@ -9,13 +9,13 @@ import pytest
 from temporalio.client import Client
 from temporalio.testing import ActivityEnvironment
 
-from activities.corpus_index import IndexActivities
-from activities.ingest import Target
-from activities.ingest_folder import reindex
+from activities.corpora.index import IndexActivities
+from activities.corpora.ingest import Target
 from activities.spans import IndexUnavailable
 from perdure.errors import InvalidRequest, Unavailable
 from tests.retrieval.conftest import DOCUMENTS, Corpora, corpora_with
 from tests.support.embeddings import DIMENSION, EmbeddingsServer, Reply, embeddings_server
+from workers.ingest_folder import reindex
 from workers.retrieval import open_embedder
 from workers.settings import Settings
 from workers.stack.stack import Stack

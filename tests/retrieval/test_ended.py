@@ -15,15 +15,15 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 from temporalio.worker import Worker
 
-from activities.corpus import CorpusActivities
-from activities.corpus_index import IndexActivities
-from activities.ingest import Target
-from activities.ingest_folder import reindex
+from activities.corpora.corpus import CorpusActivities
+from activities.corpora.index import IndexActivities
+from activities.corpora.ingest import Target
 from activities.spans import SETTLED_FOR, IndexUnavailable, Span
 from activities.stores.corpus_tables import corpora as corpora_table
 from tests.retrieval.conftest import DOCUMENTS, Corpora, corpora_with, write
 from tests.retrieval.test_index_away import away
 from tests.support.embedders import Hashed
+from workers.ingest_folder import reindex
 from workers.stack.stack import Stack
 from workflows.ingest import IngestCorpus
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, update
 
-from activities.ingest_folder import follow
 from activities.stores.corpus_tables import is_corpus, uploads
 from perdure.contract import INGEST_WORKFLOW
 from perdure.corpus import Ingest, IngestReport, ingest_workflow_id
 from perdure.errors import UploadExpired
 from tests.retrieval.conftest import DOCUMENTS, Corpora, write
+from workers.ingest_folder import follow
 
 SENT = list(DOCUMENTS.items())
 LEFT_OUT = ["photo.png", "video.mp4"]

@@ -10,13 +10,13 @@ from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.corpus import CorpusActivities
-from activities.corpus_index import IndexActivities
-from activities.ingest import Step, Target, Upload
-from activities.ingest_batch import CutFile
-from activities.ingest_folder import reindex
+from activities.corpora.batch import CutFile
+from activities.corpora.corpus import CorpusActivities
+from activities.corpora.index import IndexActivities
+from activities.corpora.ingest import Step, Target, Upload
 from tests.retrieval.conftest import DOCUMENTS, Corpora, corpora_with, write
 from tests.support.embedders import Hashed
+from workers.ingest_folder import reindex
 from workers.stack.stack import Stack
 
 QUESTIONS = ("what frees memory?", "what fruit is in the basket?", "how does a worker stop?")

@@ -12,17 +12,17 @@ from pathlib import Path
 import pytest
 from temporalio.worker import Worker
 
-from activities.breaker import Breaker
-from activities.compiler import WorkingSetCompiler
-from activities.corpus import CorpusActivities
-from activities.corpus_index import IndexActivities
-from activities.ingest_folder import reindex
+from activities.corpora.corpus import CorpusActivities
+from activities.corpora.index import IndexActivities
 from activities.spans import IndexUnavailable
+from activities.working_sets.breaker import Breaker
+from activities.working_sets.compiler import WorkingSetCompiler
 from perdure.errors import Unavailable
 from perdure.working_set import CompilerConfig, WorkingSet
 from tests.retrieval.conftest import DOCUMENTS, PATIENT, Corpora, write
 from tests.support.embedders import Remembering
 from tests.support.eventually import eventually
+from workers.ingest_folder import reindex
 from workers.stack.stack import Stack
 from workflows.ingest import IngestCorpus
 

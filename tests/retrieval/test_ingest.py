@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from temporalio.worker import Worker
 
-from activities.corpus_index import IndexActivities
-from activities.ingest_folder import ingest_folder, reindex
+from activities.corpora.index import IndexActivities
 from perdure.corpus import FailedFile, IngestReport
 from perdure.errors import CorpusNotFound, InvalidRequest, Unavailable
 from tests.retrieval.conftest import DOCUMENTS, Corpora, write
 from tests.support.unlisted import unlist
+from workers.ingest_folder import ingest_folder, reindex
 from workflows.ingest import IngestCorpus
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from temporalio.client import Client, WorkflowExecutionStatus
 
 from activities.embedder import MiniLm
-from activities.ingest_folder import ingest_folder
 from activities.stores.corpus_store import PostgresCorpusStore
 from activities.stores.engine import Engine
 from perdure.cli.output import INTERRUPTED
@@ -20,6 +19,7 @@ from tests.retrieval.conftest import DOCUMENTS, corpora_with, write
 from tests.support.embeddings import DIMENSION, embeddings_server
 from tests.support.eventually import eventually
 from tests.support.site import site_on
+from workers.ingest_folder import ingest_folder
 from workers.settings import Settings
 from workers.stack.stack import Stack
 

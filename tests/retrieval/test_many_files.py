@@ -9,14 +9,14 @@ import httpx
 from sqlalchemy import text
 from temporalio.client import Client, WorkflowHistory
 
-from activities.corpus import STEP_SPANS
-from activities.ingest_folder import ingest_folder
-from activities.retrieval import EXACT_SPANS
+from activities.corpora.corpus import STEP_SPANS
 from activities.stores.weaviate_index import COLLECTION
+from activities.working_sets.retrieval import EXACT_SPANS
 from perdure.corpus import FailedFile, IngestReport, ingest_workflow_id
 from perdure.working_set import CompilerConfig
 from tests.retrieval.conftest import Corpora, corpora_with, write
 from tests.support.embedders import Hashed
+from workers.ingest_folder import ingest_folder
 from workers.stack.stack import Stack
 
 FILES = 50_000

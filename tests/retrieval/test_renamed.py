@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import pytest
 
-from activities.ingest_folder import reindex
 from activities.spans import Span
 from perdure.working_set import CompilerConfig, WorkingSet
 from tests.retrieval.conftest import PATIENT, Corpora, write
+from workers.ingest_folder import reindex
 
 QUERIES = ["giraffe part 7", "zebra", "part 3"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from activities.chunking import lines_of
+from activities.corpora.chunking import lines_of
 from activities.spans import Span
 from activities.tokens import count
 from perdure.working_set import CompilerConfig

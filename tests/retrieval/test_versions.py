@@ -11,18 +11,18 @@ from sqlalchemy import func, select, update
 from temporalio.testing import ActivityEnvironment
 from temporalio.worker import Worker
 
-from activities import past
-from activities.compiler import WorkingSetCompiler
-from activities.corpus import CorpusActivities
-from activities.corpus_index import IndexActivities
-from activities.ingest import Step, Target, Upload
-from activities.ingest_folder import ingest_folder, reindex
+from activities.corpora.corpus import CorpusActivities
+from activities.corpora.index import IndexActivities
+from activities.corpora.ingest import Step, Target, Upload
 from activities.spans import SETTLED_FOR, Span
 from activities.stores.corpus_tables import corpus_versions, spans
+from activities.working_sets import past
+from activities.working_sets.compiler import WorkingSetCompiler
 from perdure.errors import CorpusVersionNotFound
 from perdure.working_set import CompilerConfig
 from tests.retrieval.conftest import DOCUMENTS, PATIENT, Corpora, write
 from tests.support.eventually import eventually
+from workers.ingest_folder import ingest_folder, reindex
 from workflows.ingest import IngestCorpus
 
 QUESTION = "what fruit is in the basket?"

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from temporalio.client import Client as TemporalClient
 
-from activities.ingest_folder import ingest_folder
 from activities.stores.corpus_store import PostgresCorpusStore
 from activities.stores.engine import Engine
 from activities.stores.session_reader import PostgresReader
@@ -22,6 +21,7 @@ from tests.support.ledger import Ledger
 from tests.support.observed import Observed
 from tests.support.runs import RETRIED, TIMED_OUT, troubles
 from tests.support.stack import database
+from workers.ingest_folder import ingest_folder
 from workers.settings import Settings, connect_temporal
 from workers.stack.stack import Stack
 from workers.stack.worker_process import WorkerProcess

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from activities.commit import ANSWER_BYTES, DryRun, answerable, inflated
-from activities.ingest import Published
+from activities.commit import ANSWER_BYTES, DryRun
+from activities.corpora.ingest import Published
+from activities.deflate import answerable, inflated
 from activities.session import SessionActivities
 from activities.stores.engine import Engine
 from activities.stores.session_reader import PostgresReader

@@ -6,7 +6,7 @@ from math import log
 
 import pytest
 
-from activities.outline import outline_of
+from activities.corpora.outline import outline_of
 from benchmarks.baseline import Bm25
 from benchmarks.questions import Place, Question, question_set
 from benchmarks.ranking import Ranking

@@ -10,7 +10,8 @@ import pytest
 from temporalio import workflow
 from temporalio.common import RawValue
 
-from activities.commit import Committed, Owner, inflated_commit
+from activities.commit import Committed, Owner
+from activities.deflate import inflated_commit
 from perdure.base import Request
 from perdure.contract import AddMessage
 from perdure.events import Event, MessageAdded

@@ -9,8 +9,8 @@ import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
-from activities.breaker import Breaker
-from activities.compiler import WorkingSetCompiler
+from activities.working_sets.breaker import Breaker
+from activities.working_sets.compiler import WorkingSetCompiler
 from perdure.working_set import CompilerConfig
 from tests.unit.retrieval.test_retrieval import Corpora, Embedder, Index
 from workers.compiler_metrics import CompilerMetrics

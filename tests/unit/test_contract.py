@@ -8,10 +8,10 @@ import pytest
 from temporalio import workflow
 from temporalio.client import Client
 
-from activities.ingest_folder import reindex
 from activities.session import COMMITS
 from perdure.contract import SESSION_WORKFLOW, Handlers
 from perdure.errors import InvalidRequest
+from workers.ingest_folder import reindex
 from workflows import commit_parts
 from workflows.session import SessionWorkflow
 

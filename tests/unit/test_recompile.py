@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from activities.recompile import PAGE_BYTES, bounded
+from activities.working_sets.recompile import PAGE_BYTES, bounded
 from perdure.recompile import MAX_TURNS, SHOWN_SPANS, SpanRef, TurnComparison
 from workflows.recompile import PAGE_TURNS
 

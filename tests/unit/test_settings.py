@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from temporalio.client import Client
 from temporalio.service import GrpcCompression
 
-from activities.corpus_index import RETENTION
+from activities.corpora.index import RETENTION
 from perdure.errors import InvalidRequest, Unavailable
 from workers.session_client import open_client
 from workers.settings import Settings, connect_temporal, stack_lock

@@ -65,7 +65,7 @@ def ingest(
     """
 
     async def work(settings: Settings, on_progress: Callable[[IngestReport], None]) -> IngestReport:
-        from activities.ingest_folder import ingest_folder
+        from workers.ingest_folder import ingest_folder
 
         async with _store(settings) as store:
             return await ingest_folder(
@@ -92,7 +92,7 @@ def reindex(name: Name, output: Output = Format.TEXT) -> None:
     """
 
     async def work(settings: Settings, on_progress: Callable[[IngestReport], None]) -> IngestReport:
-        from activities import ingest_folder
+        from workers import ingest_folder
 
         return await ingest_folder.reindex(
             await _connected(settings),

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from activities.absence import why_gained, why_lost
 from activities.tokens import count
+from activities.working_sets.absence import why_gained, why_lost
 from perdure.working_set import WorkingSet
 from tests.unit.retrieval.test_explain import SMALL, report
 from tests.unit.retrieval.test_packing import span

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from activities.breaker import Breaker
+from activities.working_sets.breaker import Breaker
 
 
 class Clock:

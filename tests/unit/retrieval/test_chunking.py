@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from activities.chunking import CHUNKERS, chunker_of, lines_of, lines_v1, structure_v2
+from activities.corpora.chunking import CHUNKERS, chunker_of, lines_of, lines_v1, structure_v2
+from activities.corpora.indexed_text import HEAD_TOKENS, indexed_text
+from activities.corpora.outline import Line, outline_of
 from activities.embedder import MiniLm
-from activities.indexed_text import HEAD_TOKENS, indexed_text
-from activities.outline import Line, outline_of
 from perdure.errors import InvalidRequest
 
 LINE = st.sampled_from(

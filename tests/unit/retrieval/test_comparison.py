@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from activities.comparison import CannotRecompile, Plan, compared, gains, planned, unknown
-from activities.manifests import differences
+from activities.working_sets.comparison import CannotRecompile, Plan, compared, gains, planned, unknown
+from activities.working_sets.manifests import differences
 from perdure.message import Message
 from perdure.recompile import SHOWN_SPANS, Change
 from perdure.session import SessionConfig

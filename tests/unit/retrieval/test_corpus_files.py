@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from activities.corpus_files import read_folder
 from perdure.corpus import FailedFile
 from tests.support.unlisted import unlist
+from workers.corpus_files import read_folder
 
 
 def test_text_is_read_and_the_rest_is_reported(tmp_path: Path) -> None:

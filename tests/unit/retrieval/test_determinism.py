@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from activities.compiler import WorkingSetCompiler, choose
-from activities.explain import Explain
-from activities.fusion import by_score, diversify, fuse, similarities
-from activities.retrieval import Found, Scored, ordered
 from activities.spans import Hit, Span, span_id
 from activities.tokens import count
+from activities.working_sets.compiler import WorkingSetCompiler, choose
+from activities.working_sets.explain import Explain
+from activities.working_sets.fusion import by_score, diversify, fuse, similarities
+from activities.working_sets.retrieval import Found, Scored, ordered
 from perdure.working_set import CompilerConfig, WorkingSet
 from tests.unit.retrieval import test_retrieval as fakes
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from activities.compiler import choose
-from activities.explain import Explain
-from activities.retrieval import Found, Scored
 from activities.spans import Span
 from activities.tokens import count
+from activities.working_sets.compiler import choose
+from activities.working_sets.explain import Explain
+from activities.working_sets.retrieval import Found, Scored
 from perdure.working_set import CompilerConfig
 from tests.unit.retrieval.test_packing import span
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.fusion import by_score, diversify, fuse, similarities
+from activities.working_sets.fusion import by_score, diversify, fuse, similarities
 
 
 def vector(*values: float) -> bytes:

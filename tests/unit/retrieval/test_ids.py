@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from activities.indexed_text import indexed_text
-from activities.outline import Line
+from activities.corpora.indexed_text import indexed_text
+from activities.corpora.outline import Line
 from activities.spans import artifact_id, span_id
 from tests.support.embedders import Hashed
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from activities.corpora.indexed_text import HEAD_TOKENS, indexed_text
+from activities.corpora.outline import Line, outline_of
 from activities.embedder import MiniLm
-from activities.indexed_text import HEAD_TOKENS, indexed_text
-from activities.outline import Line, outline_of
 
 SIZES = MiniLm().sizes
 

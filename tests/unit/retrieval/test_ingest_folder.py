@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
-from activities.ingest_folder import reindex
 from perdure.corpus import IngestReport
+from workers.ingest_folder import reindex
 
 
 class Other:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from activities.outline import outline_of
+from activities.corpora.outline import outline_of
 
 PYTHON = """\
 import os

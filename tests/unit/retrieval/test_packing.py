@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from activities.packing import SEPARATOR, Packed, pack
 from activities.spans import Span, span_id
 from activities.tokens import count
+from activities.working_sets.packing import SEPARATOR, Packed, pack
 from perdure.working_set import context_hash
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1, max_size=200)

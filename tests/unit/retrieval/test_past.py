@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from activities.compiler import WorkingSetCompiler
-from activities.retrieval import EXACT_SPANS
 from activities.spans import CorpusState, Hit, KeptVersion
+from activities.working_sets.compiler import WorkingSetCompiler
+from activities.working_sets.retrieval import EXACT_SPANS
 from perdure.working_set import CompilerConfig
 from tests.unit.retrieval import test_retrieval as fakes
 

@@ -10,11 +10,11 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from activities import retrieval
-from activities.breaker import Breaker
-from activities.explain import Explain
-from activities.retrieval import EXACT_SPANS, MOST_HITS, Found, Retrieval, best
 from activities.spans import SETTLED_FOR, CorpusState, EmbedderId, Hit, IndexUnavailable, KeptVersion, Span
+from activities.working_sets import retrieval
+from activities.working_sets.breaker import Breaker
+from activities.working_sets.explain import Explain
+from activities.working_sets.retrieval import EXACT_SPANS, MOST_HITS, Found, Retrieval, best
 from perdure.working_set import CompilerConfig
 
 EMBEDDER = EmbedderId(name="fake", version="1", dimension=2)

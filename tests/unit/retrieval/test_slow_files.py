@@ -11,9 +11,9 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.corpus import CorpusActivities
-from activities.ingest import Begun, Publish, Step, Upload
-from activities.ingest_batch import CutFile, StagedFile
+from activities.corpora.batch import CutFile, StagedFile
+from activities.corpora.corpus import CorpusActivities
+from activities.corpora.ingest import Begun, Publish, Step, Upload
 from activities.spans import EmbedderId, EmbedderRefused
 from tests.unit.retrieval.test_retrieval import Embedder
 

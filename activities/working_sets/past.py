@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID, uuid5
 
-from activities.corpus_ports import CorpusVersions
+from activities.corpora.ports import CorpusVersions
 from activities.ports import SpanIndex
 from activities.spans import CorpusState, EmbedderId, IndexUnavailable, KeptVersion
 from perdure.errors import CorpusVersionNotFound

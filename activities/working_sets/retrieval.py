@@ -10,14 +10,14 @@ from datetime import timedelta
 from functools import partial
 from typing import Literal, NamedTuple, TypeAlias
 
-from activities.breaker import Breaker
-from activities.corpus_ports import CorpusReader
-from activities.explain import Explain
-from activities.fusion import similarities
+from activities.corpora.ports import CorpusReader
 from activities.ports import Embedder, SpanIndex
-from activities.span_cache import SpanCache
 from activities.spans import CorpusState, Hit, IndexUnavailable, Span
 from activities.terms import terms_of
+from activities.working_sets.breaker import Breaker
+from activities.working_sets.explain import Explain
+from activities.working_sets.fusion import similarities
+from activities.working_sets.span_cache import SpanCache
 from perdure.working_set import CompilerConfig
 
 _OVER_FETCH = 10

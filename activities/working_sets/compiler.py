@@ -9,16 +9,16 @@ from importlib import metadata
 from typing import Any
 
 from activities import tokens
-from activities.breaker import Breaker
-from activities.corpus_ports import CorpusVersions
-from activities.explain import Explain
-from activities.fusion import RANK_CONSTANT, by_score, diversify, fuse
-from activities.packing import SEPARATOR, Packed, pack
-from activities.past import PastVersions
+from activities.corpora.ports import CorpusVersions
 from activities.ports import Embedder, SpanIndex
-from activities.retrieval import Degraded, Found, Reason, Retrieval, is_exact
 from activities.spans import CorpusState
 from activities.terms import TERMS
+from activities.working_sets.breaker import Breaker
+from activities.working_sets.explain import Explain
+from activities.working_sets.fusion import RANK_CONSTANT, by_score, diversify, fuse
+from activities.working_sets.packing import SEPARATOR, Packed, pack
+from activities.working_sets.past import PastVersions
+from activities.working_sets.retrieval import Degraded, Found, Reason, Retrieval, is_exact
 from perdure.errors import CorpusNotFound
 from perdure.working_set import Citation, CompilerConfig, WorkingSet, WorkingSetSpan, context_hash
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
-from activities.outline import Line
+from activities.corpora.outline import Line
 from activities.terms import searched_text, words_of
 
 HEAD_TOKENS = 54

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 
-from activities.corpus_ports import CorpusReader
+from activities.corpora.ports import CorpusReader
 from activities.spans import Span
 
 

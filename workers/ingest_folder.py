@@ -14,9 +14,8 @@ from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError, CancelledError, TerminatedError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
-from activities.chunking import chunker_of
-from activities.corpus_files import read_folder
-from activities.corpus_ports import CorpusStore
+from activities.corpora.chunking import chunker_of
+from activities.corpora.ports import CorpusStore
 from perdure.contract import INGEST_WORKFLOW, TASK_QUEUE
 from perdure.corpus import (
     GET_PROGRESS,
@@ -30,6 +29,7 @@ from perdure.corpus import (
 from perdure.errors import InvalidRequest, PerdureError, Unavailable
 from perdure.ids import DEFAULT_TENANT
 from perdure.wire import named
+from workers.corpus_files import read_folder
 
 _SHOWN_FAILURES = 5
 _STAGED_BYTES = 4 * 1024 * 1024

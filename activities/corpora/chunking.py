@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from activities.outline import INNER, Line
+from activities.corpora.outline import INNER, Line
 from perdure.errors import InvalidRequest
 
 Lines: TypeAlias = tuple[int, int]

@@ -11,8 +11,8 @@ from uuid import UUID
 from temporalio import activity
 
 from activities.beating import beating
-from activities.corpus_ports import CorpusStore
-from activities.ingest import INDEX, REBUILD, TIDY, Rebuilt, Target
+from activities.corpora.ingest import INDEX, REBUILD, TIDY, Rebuilt, Target
+from activities.corpora.ports import CorpusStore
 from activities.ports import SpanIndex
 from activities.spans import SETTLED_FOR, CorpusState, EmbedderId, IndexUnavailable, made_otherwise
 from perdure.errors import CorpusNotFound, Unavailable

@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict
 from temporalio import activity
 
 from activities.beating import beating
-from activities.comparison import CannotRecompile, Plan, compared, gains, planned, unknown
 from activities.ports import Compiler
 from activities.spans import IndexUnavailable
+from activities.working_sets.comparison import CannotRecompile, Plan, compared, gains, planned, unknown
 from perdure.contract import ReadMessages, Turn
 from perdure.errors import PerdureError
 from perdure.message import Message

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from activities.absence import why_gained, why_lost
-from activities.manifests import differences
+from activities.working_sets.absence import why_gained, why_lost
+from activities.working_sets.manifests import differences
 from perdure.diff import diff
 from perdure.message import Message, text_of
 from perdure.recompile import SHOWN_SPANS, Change, SpanRef, TurnComparison

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Protocol
 
-from activities.ingest import Begun
-from activities.ingest_batch import CutFile, StagedFile
+from activities.corpora.batch import CutFile, StagedFile
+from activities.corpora.ingest import Begun
 from activities.spans import CorpusState, EmbedderId, Hit, KeptVersion, Span
 
 

@@ -12,10 +12,10 @@ from temporalio import activity
 
 from activities import tokens
 from activities.beating import beating
-from activities.chunking import chunker_of
-from activities.corpus_ports import CorpusStore
-from activities.cut import Piece, cut
-from activities.ingest import (
+from activities.corpora.batch import CutFile, StagedFile
+from activities.corpora.chunking import chunker_of
+from activities.corpora.cut import Piece, cut
+from activities.corpora.ingest import (
     BEGIN,
     FILES,
     PUBLISH,
@@ -26,7 +26,7 @@ from activities.ingest import (
     Stepped,
     Upload,
 )
-from activities.ingest_batch import CutFile, StagedFile
+from activities.corpora.ports import CorpusStore
 from activities.ports import Embedder
 from activities.spans import EmbedderRefused, Span, artifact_id, span_id
 from perdure.errors import Unavailable

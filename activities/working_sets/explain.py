@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from activities.packing import Packed
 from activities.spans import Span
+from activities.working_sets.packing import Packed
 from perdure.working_set import CompilerConfig
 
 STAGES = ("semantic", "lexical", "fused", "mmr", "packed", "final")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from activities.chunking import chunker_of, lines_of
-from activities.indexed_text import HEAD_TOKENS, IndexedText, indexed_text
-from activities.outline import outline_of
+from activities.corpora.chunking import chunker_of, lines_of
+from activities.corpora.indexed_text import HEAD_TOKENS, IndexedText, indexed_text
+from activities.corpora.outline import outline_of
 from activities.ports import Embedder
 
 

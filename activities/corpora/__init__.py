@@ -1,0 +1,1 @@
+"""Ingest of folders: cut into spans, embedded, stored, put into the index, published."""

@@ -1,0 +1,1 @@
+"""The compiler: retrieval, fusion, diversity, packing, explaining; and compiling again what is stored."""
