@@ -47,6 +47,7 @@ from workflows.committer import RETRY, Outcome, cause_of
 from workflows.core.command import Command, RecordError, command_of
 from workflows.core.decide import decide, outlived, receipt_of
 from workflows.core.dry_run import dry_run
+from workflows.core.state import SessionState
 from workflows.input import NOTHING, json_of
 
 R = TypeVar("R", bound=Request)
@@ -304,24 +305,24 @@ class SessionWorkflow(Admission):
 
     @workflow.query(name=Handlers.GET_SESSION, description="The session as of its last commit.")
     def get_session(self) -> Session:
-        return self._state.session
+        return self._shown.session
 
     @workflow.query(name=Handlers.GET_HISTORY, description="The newest messages as text, within max_tokens.")
     def get_history(self, raw: RawValue = NOTHING) -> History:
         with refusing():
             request = parse(GetHistory, json_of(raw))
-            state = self._state
+            state = self._shown
         history = render(
             state.messages(),
             max_tokens=request.max_tokens,
-            complete=len(state.window) == state.session.message_count,
+            complete=_complete(state),
             count=estimate if request.counting == "estimate" else count_tokens,
         )
         return within(history, ANSWER_BYTES)
 
     @workflow.query(name=Handlers.REPLAY, description="The newest turns, with a reference to each working set.")
     def replay(self) -> Replay:
-        state = self._state
+        state = self._shown
         messages = state.messages()
         references = {
             message.message_id: item.working_set
@@ -332,12 +333,17 @@ class SessionWorkflow(Admission):
         return Replay(
             session=state.session,
             turns=turns,
-            complete=len(state.window) == state.session.message_count and not references,
+            complete=_complete(state) and not references,
         )
 
     @workflow.query(name=Handlers.GET_STATE, description="All that the run carries; its shape may change.")
     def get_state(self) -> dict[str, Any]:
-        return self._state.model_dump(mode="json")
+        return self._shown.model_dump(mode="json")
+
+
+def _complete(state: SessionState) -> bool:
+    """Whether there are no messages but those of the window, as far as is known."""
+    return state.event_sequence > 0 and len(state.window) == state.session.message_count
 
 
 def _answer(message: Message, working_set: Deflated | None) -> RawValue:

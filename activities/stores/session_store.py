@@ -68,20 +68,8 @@ class PostgresSessionStore:
     async def _create(self, connection: AsyncConnection, request: Open) -> Opened:
         start = request.start
         await _admit(connection, start.tenant, start.session_id)
-        session = Session(
-            tenant=start.tenant,
-            session_id=start.session_id,
-            user_id=start.user_id,
-            title=start.title,
-            metadata=start.metadata,
-            config=start.config,
-            status="active",
-            message_count=0,
-            event_sequence=1,
-            created_at=request.at,
-            updated_at=request.at,
-        )
-        event = Event(sequence=1, created_at=request.at, data=SessionCreated(session=session))
+        session = start.session(at=request.at, event_sequence=1)
+        event = Event(sequence=session.event_sequence, created_at=request.at, data=SessionCreated(session=session))
         row = {name: getattr(session, name) for name in Session.model_fields}
         owner = {"owner": request.owner.run_id, "owner_started_at": request.owner.started_at}
         await connection.execute(insert(sessions).values(**row, **owner))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field, field_validator
@@ -84,6 +85,22 @@ class StartSession(Request):
     metadata: Metadata = None
     config: SessionConfig = SessionConfig()
     restore_only: bool = False
+
+    def session(self, *, at: datetime, event_sequence: int) -> Session:
+        """The session that it makes."""
+        return Session(
+            tenant=self.tenant,
+            session_id=self.session_id,
+            user_id=self.user_id,
+            title=self.title,
+            metadata=self.metadata,
+            config=self.config,
+            status="active",
+            message_count=0,
+            event_sequence=event_sequence,
+            created_at=at,
+            updated_at=at,
+        )
 
 
 class NewMessage(Request):
