@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from temporalio import workflow
 from temporalio.common import RawValue
+from temporalio.exceptions import ApplicationError
 
-from activities.commit import Committed, Owner
+from activities.commit import UNSTORABLE, Committed, Owner
 from activities.deflate import inflated_commit
 from perdure.base import Request
 from perdure.contract import AddMessage
@@ -83,6 +84,37 @@ async def test_a_message_that_a_dead_attempt_stored_is_not_refused_for_one_that_
     assert answered == ["late"]
     contents = [event.data.message.content for event in store.events if isinstance(event.data, MessageAdded)]
     assert contents == ["first", "late", "other"]
+
+
+class Picky(Stored):
+    """Refuses one message for good."""
+
+    async def activity(self, _name: str, deflated: RawValue, **_options: Any) -> Committed:
+        asked = [event.data for event in inflated_commit(deflated).events]
+        if any(isinstance(data, MessageAdded) and data.message.content == "bad" for data in asked):
+            raise ApplicationError("It cannot be stored.", type=UNSTORABLE, non_retryable=True)
+        return await super().activity(_name, deflated)
+
+
+async def test_of_commands_that_wait_together_only_the_one_that_cannot_be_stored_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun = created()
+    store = Picky([begun])
+    monkeypatch.setattr(workflow, "execute_local_activity", store.activity)
+    monkeypatch.setattr(workflow, "patched", lambda _: True)
+    committer = Committer(apply(None, begun), OWNER)
+    blocker = asyncio.create_task(_hold(committer, store))
+    await asyncio.sleep(0)
+    sent = [committer.execute(_command(content)) for content in ("first", "bad", "last")]
+    first, bad, last = await asyncio.gather(*sent, return_exceptions=True)
+    await blocker
+    assert isinstance(first, Outcome)
+    assert isinstance(bad, ApplicationError)
+    assert isinstance(last, Outcome)
+    assert bad.type == UNSTORABLE
+    assert [event.sequence for event in (*first.events, *last.events)] == [2, 3]
+    assert store.events[1:] == [*first.events, *last.events]
 
 
 async def _hold(committer: Committer, store: Stored) -> None:

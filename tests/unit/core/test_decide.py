@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,7 @@ from perdure.errors import (
     PayloadTooLarge,
     SessionDeleted,
 )
+from perdure.ids import is_id
 from perdure.message import TextPart, ThoughtPart
 from perdure.working_set import PRESETS, CompilerConfig
 from tests.unit.core.test_fold import created, events_of
@@ -84,6 +86,32 @@ def test_a_thought_is_another_body_than_the_same_text() -> None:
     assert body_hash("add_assistant_message", said) != body_hash("add_assistant_message", thought)
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [{"metadata": {"a": 1}}, {"expected_head": "h"}, {"retrieval": {"token_budget": 1}}, {"retrieval": {"as_of": 1}}],
+)
+def test_what_a_message_carries_makes_another_body(fields: dict[str, Any]) -> None:
+    bare, carrying = (AddUserMessage.model_validate({"content": "a", **each}) for each in ({}, fields))
+    assert body_hash("add_user_message", bare) != body_hash("add_user_message", carrying)
+
+
+@pytest.mark.parametrize("fields", [{"explain": True}, {"return_working_set": False}, {"message_id": "k"}])
+def test_the_key_and_what_is_to_be_answered_make_no_other_body(fields: dict[str, Any]) -> None:
+    bare, asking = (AddUserMessage.model_validate({"content": "a", **each}) for each in ({}, fields))
+    assert body_hash("add_user_message", bare) == body_hash("add_user_message", asking)
+
+
+def test_the_same_words_by_another_command_are_another_body() -> None:
+    asked, answered = user("a"), command(Handlers.ADD_ASSISTANT_MESSAGE, AddAssistantMessage(content="a"))
+    assert asked.body_hash != answered.body_hash
+
+
+def test_a_key_made_of_what_is_no_id_is_one_and_the_same_each_time() -> None:
+    first, again, other = (command(Handlers.SUSPEND, Lifecycle(), key) for key in ("a b", "a b", "a/b"))
+    assert first.key == again.key != other.key
+    assert is_id(first.key)
+
+
 def test_clearing_a_field_is_another_body_than_leaving_it() -> None:
     assert body_hash("update_session", UpdateSession(title=None)) != body_hash("update_session", UpdateSession())
 
@@ -94,6 +122,17 @@ def test_an_expected_head_that_moved_is_refused_with_the_head(state: SessionStat
         decide(state, user(key="second", expected_head="other"))
     assert caught.value.details["active_message_id"] == "first"
     assert decide(state, user(key="second", expected_head="first"))
+
+
+def test_a_batch_expects_a_head_as_a_message_does(state: SessionState) -> None:
+    state = after(state, user(key="first"))
+    right, wrong = (
+        command(Handlers.ADD_MESSAGES, AddMessages(messages=[NewMessage(role="user", content="a")], expected_head=head))
+        for head in ("first", "other")
+    )
+    assert decide(state, right)
+    with pytest.raises(HeadMoved):
+        decide(state, wrong)
 
 
 def test_a_batch_is_all_or_nothing(state: SessionState) -> None:
@@ -159,6 +198,33 @@ def test_suspend_and_resume_twice_change_nothing_more(state: SessionState) -> No
     assert decide(suspended, command(Handlers.SUSPEND, Lifecycle(), "b")) == []
     resumed = after(suspended, command(Handlers.RESUME, Lifecycle(), "c"))
     assert decide(resumed, command(Handlers.RESUME, Lifecycle(), "d")) == []
+
+
+def test_an_archived_session_can_be_resumed_and_not_suspended(state: SessionState) -> None:
+    archived = after(state, Expire(at=AT, status="active"), Expire(at=AT, status="suspended"))
+    assert decide(archived, command(Handlers.SUSPEND, Lifecycle(), "a")) == []
+    assert after(archived, command(Handlers.RESUME, Lifecycle(), "b")).session.status == "active"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        command(Handlers.UPDATE_SESSION, UpdateSession(title="A title")),
+        command(Handlers.SUSPEND, Lifecycle()),
+        command(Handlers.DELETE, Lifecycle()),
+        Expire(at=AT, status="active"),
+        user(),
+    ],
+)
+def test_whatever_changes_a_session_moves_its_time(state: SessionState, change: Command | Expire) -> None:
+    assert after(state, change).session.updated_at == AT
+
+
+def test_a_tombstone_tells_nothing_of_what_the_session_was(state: SessionState) -> None:
+    told = UpdateSession(title="t", user_id="u", metadata={"m": 1}, config={"corpus": "c"})
+    changes = command(Handlers.UPDATE_SESSION, told, "u"), user(), command(Handlers.DELETE, Lifecycle(), "d")
+    nothing = {"status": "deleted", "event_sequence": 4, "updated_at": AT}
+    assert after(state, *changes).session == state.session.model_copy(update=nothing)
 
 
 def test_a_deleted_session_keeps_nothing_and_refuses_all(state: SessionState) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from perdure.contract import CompileQuery, Handlers, Lifecycle
+from activities.commit import ANSWER_BYTES
+from perdure.contract import AddUserMessage, CompileQuery, Handlers, Lifecycle
 from perdure.errors import CorpusNotFound, InvalidMessage, InvalidRequest, PayloadTooLarge, SessionDeleted
 from perdure.session import SessionConfig
 from perdure.working_set import CompilerConfig
 from tests.unit.core.test_decide import after, command, user
 from tests.unit.core.test_fold import created
 from workflows.core.dry_run import dry_run
+from workflows.core.load import room_for
 from workflows.core.state import SessionState, apply
 
 CONFIG = SessionConfig(corpus="docs", retrieval=CompilerConfig(token_budget=500), max_content_bytes=100)
@@ -61,3 +63,12 @@ def test_what_no_message_could_be_is_refused(state: SessionState, body: CompileQ
 def test_a_deleted_session_compiles_nothing(state: SessionState) -> None:
     with pytest.raises(SessionDeleted):
         dry_run(after(state, command(Handlers.DELETE, Lifecycle())), CompileQuery(query="pears?"))
+
+
+def test_an_explanation_has_room_of_its_own_in_the_answer() -> None:
+    config = CompilerConfig(token_budget=100)
+    plain, explained = (room_for(CompileQuery(query="q", explain=explain), config) for explain in (False, True))
+    assert explained >= plain + 1024 * 1024
+    assert explained <= ANSWER_BYTES
+    assert room_for(AddUserMessage(content="q", return_working_set=False), config) == 0
+    assert room_for(AddUserMessage(content="q"), config) == plain

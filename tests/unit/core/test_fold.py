@@ -171,5 +171,5 @@ def test_state_is_bounded_whatever_the_age() -> None:
         newest = len(state.window[-1].message)
         assert sum(len(item.message) for item in state.window) <= max(WINDOW_BYTES, newest)
         assert len(state.window) >= 1
-    assert len(state.receipts) == RECEIPTS
+    assert list(state.receipts) == [f"{number:0128}" for number in range(400 - RECEIPTS, 400)]
     assert len(to_json(state)) < 512 * 1024
