@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import pytest
+from sqlalchemy import select
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
+from activities.stores.engine import Engine
+from activities.stores.session_rows import is_session
+from activities.stores.tables import events, messages, sessions, working_sets
 from perdure import SessionDeleted
 from perdure.attributes import STATUS, USER
 from tests.sessions.caller import Caller
@@ -89,6 +95,14 @@ async def test_an_idle_session_is_suspended_then_archived_and_comes_back_as_it_w
     assert disagreements(back) == []
 
 
+async def test_an_idle_session_is_archived_so_long_after_it_was_suspended(site: Site) -> None:
+    caller = await Caller.start(site, "talk", config={"idle_timeout": 1.2, "archive_after": 2.5})
+    await eventually(partial(_status, caller, WorkflowExecutionStatus.COMPLETED))
+    created, suspended, archived = (event.created_at for event in await caller.events())
+    assert suspended - created >= timedelta(seconds=1.2)
+    assert archived - suspended >= timedelta(seconds=2.5)  # so long that a timer may be a second late
+
+
 async def test_the_status_of_a_session_can_be_found_in_visibility(site: Site) -> None:
     caller = await Caller.start(site, "talk", config={"idle_timeout": 0.3})
 
@@ -144,6 +158,28 @@ async def test_deleting_removes_all_rows_and_runs_and_leaves_a_tombstone(site: S
     for read in (site.reader.get_session(tenant, "talk"), site.client.session("talk").messages()):
         with pytest.raises(SessionDeleted):
             await read
+
+
+async def test_of_a_deleted_session_only_its_row_and_its_last_event_are_kept(site: Site) -> None:
+    told: dict[str, Any] = {"user_id": "ann", "title": "secret", "metadata": {"a": "secret"}, "corpus": "secret"}
+    session = await site.client.start_session("talk", **told)
+    assert (await session.add_user_message("secret")).working_set is not None
+    await session.delete()
+    engine = Engine(site.settings.require_database_url())
+    async with engine.connect() as connection:
+        kept = {}
+        for table in (sessions, events, messages, working_sets):
+            found = await connection.execute(select(table).where(is_session(table, site.settings.tenant, "talk")))
+            kept[table.name] = [dict(row) for row in found.mappings()]
+    await engine.dispose()
+    assert {name: len(rows) for name, rows in kept.items()} == {
+        "sessions": 1,
+        "events": 1,
+        "messages": 0,
+        "working_sets": 0,
+    }
+    for word in ("secret", "ann"):
+        assert word not in str(kept)
 
 
 async def test_the_events_of_a_deleted_session_are_its_tombstone_and_none_after(site: Site) -> None:

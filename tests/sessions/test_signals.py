@@ -11,6 +11,8 @@ from perdure.events import ErrorRecorded
 from tests.sessions.caller import Caller, raw
 from tests.support.eventually import eventually
 from tests.support.rules import disagreements
+from tests.support.runs import histories
+from tests.support.site import Site
 
 BAD: dict[str, tuple[Any, str]] = {
     "no JSON": (raw(b"{"), "InvalidRequest"),
@@ -57,6 +59,15 @@ async def test_signals_that_cannot_be_taken_do_not_keep_a_session_awake(caller: 
         return (await caller.session()).status == "suspended"
 
     await eventually(suspended_all_the_same, within=15)
+
+
+async def test_each_signal_that_cannot_be_taken_is_recorded_in_whichever_run_it_comes(site: Site) -> None:
+    caller = await Caller.start(site, "talk", config={"run_budget": {"events": 20}})
+    for number in range(10):
+        await caller.handle.signal("user_message", {"text": "Hello"})
+        await eventually(partial(_has_events, caller, number + 2))
+    assert len(await histories(site.bare, caller.handle.id)) > 1
+    assert await caller.event_types() == ["session_created", *["error_recorded"] * 10]
 
 
 async def test_signals_add_messages_in_order_and_once_per_key(caller: Caller) -> None:
