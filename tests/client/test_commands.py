@@ -20,6 +20,7 @@ from perdure import (
     SessionDeleted,
     SessionFilter,
     SessionNotFound,
+    SessionSummary,
     Unavailable,
 )
 from perdure.contract import MAX_IN_FLIGHT, ReadMessages
@@ -259,6 +260,42 @@ async def test_sessions_are_listed_by_the_reader_and_by_visibility(service: Serv
     assert sorted(s.session_id for s in (*page.sessions, *rest.sessions)) == ["a", "b", "c"]
     assert rest.cursor is None
     assert {s.title for s in page.sessions} < {"Session a", "Session b", "Session c"}
+
+
+async def test_a_session_that_came_back_is_listed_once_by_visibility_as_it_is_now(
+    service: Service, unique: str
+) -> None:
+    client = service.client()
+    session = await client.start_session(unique, config=SHORT_LIFE)
+    await eventually(lambda: service.archived(session.workflow_id))
+    await session.update(config={"idle_timeout": 60})
+    await eventually(lambda: service.archived(session.workflow_id))
+    await session.resume()
+
+    async def listed_once() -> bool:
+        runs = await service.temporal.count_workflows(f"WorkflowId = '{session.workflow_id}'")
+        page = await client.list_sessions()
+        return runs.count > 1 and [item.status for item in page.sessions] == ["active"]
+
+    await eventually(listed_once)
+
+
+async def test_visibility_lists_sessions_by_the_time_of_their_last_activity(service: Service, unique: str) -> None:
+    client = service.client()
+    await client.start_session(unique)
+    shown = (await eventually(lambda: _listed(client, SessionFilter())))[0].updated_at
+    moment = timedelta(milliseconds=2)  # visibility compares rounded times
+    for where, listed in [
+        (SessionFilter(updated_after=shown - moment), 1),
+        (SessionFilter(updated_after=shown + moment), 0),
+        (SessionFilter(updated_before=shown - moment), 0),
+        (SessionFilter(updated_before=shown + moment), 1),
+    ]:
+        assert len(await _listed(client, where)) == listed, where
+
+
+async def _listed(client: Client, where: SessionFilter) -> list[SessionSummary]:
+    return (await client.list_sessions(where)).sessions
 
 
 async def test_two_clients_share_what_temporal_takes_of_one_session(service: Service, unique: str) -> None:

@@ -59,6 +59,16 @@ async def test_of_sessions_that_changed_at_the_same_time_each_is_listed_once(sit
     assert [s.session_id for s in (*first.sessions, *rest.sessions)] == ["s0", "s1", "s2", "s3"]
 
 
+async def test_the_last_page_of_a_list_has_no_cursor_also_when_it_is_full(site: Site) -> None:
+    await site.sessions(4)
+    whole = await site.reader.list_sessions(site.settings.tenant, SessionFilter(limit=4))
+    assert (len(whole.sessions), whole.cursor) == (4, None)
+    first = await site.reader.list_sessions(site.settings.tenant, SessionFilter(limit=2))
+    assert first.cursor is not None
+    last = await site.reader.list_sessions(site.settings.tenant, SessionFilter(limit=2, cursor=first.cursor))
+    assert (len(last.sessions), last.cursor) == (2, None)
+
+
 async def test_a_time_of_any_zone_is_understood(site: Site) -> None:
     await site.sessions(1)
     for offset in (timedelta(hours=23), timedelta(seconds=1), timedelta(microseconds=-1)):

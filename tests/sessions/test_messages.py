@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
+from activities.tokens import count
 from perdure.contract import ReadMessages
+from perdure.history import line_of
 from perdure.message import ROLES, Message
+from perdure.reader import EventPage
 from tests.sessions.caller import Caller
 from tests.support.rules import disagreements
+from workflows.core.state import WINDOW_MESSAGES
 
 
 async def test_an_update_without_a_key_takes_its_update_id(caller: Caller) -> None:
@@ -121,3 +126,63 @@ async def test_a_page_without_a_bound_is_the_newest_in_ascending_order(caller: C
     page = await caller.update("read_messages", {"limit": 2})
     assert [m["content"] for m in page["messages"]] == ["m3", "m4"]
     assert page["complete"] is False
+
+
+async def test_a_page_has_what_is_between_its_bounds(caller: Caller) -> None:
+    await caller.update("add_messages", {"messages": [{"role": "user", "content": f"m{n}"} for n in range(10)]})
+    where = caller.site.settings.tenant, caller.session_id
+    for limit, expected in ((100, [3, 4, 5, 6]), (4, [3, 4, 5, 6]), (3, [3, 4, 5])):
+        page = ReadMessages(after=2, before=7, limit=limit)
+        found = await caller.site.reader.read_messages(*where, page)
+        assert ([m.sequence_number for m in found.messages], found.complete) == (expected, len(expected) == 4)
+        replay = await caller.site.reader.read_replay(*where, page)
+        asked = [turn.user_message.sequence_number for turn in replay.turns if turn.user_message]
+        assert (asked, replay.complete) == (expected, len(expected) == 4)
+
+
+@pytest.mark.parametrize(("limit", "sizes"), [(2, [2, 2, 2]), (4, [4, 2]), (6, [6])])
+async def test_events_come_in_pages_with_each_once(caller: Caller, limit: int, sizes: list[int]) -> None:
+    await caller.update("add_messages", {"messages": [{"role": "user", "content": f"m{n}"} for n in range(5)]})
+    pages: list[EventPage] = []
+    after = 0
+    while not pages or not pages[-1].complete:
+        read = caller.site.reader.read_events
+        pages.append(await read(caller.site.settings.tenant, caller.session_id, after, limit))
+        after = pages[-1].events[-1].sequence
+    assert [len(page.events) for page in pages] == sizes
+    assert [event.sequence for page in pages for event in page.events] == [1, 2, 3, 4, 5, 6]
+
+
+async def test_what_a_run_no_longer_has_at_hand_is_told(caller: Caller) -> None:
+    await caller.update("add_messages", {"messages": [{"role": "user", "content": "x"}] * WINDOW_MESSAGES})
+    for query in ("get_history", "replay"):
+        assert (await caller.handle.query(query))["complete"]
+    await caller.says("one more")
+    history, replay = [await caller.handle.query(query) for query in ("get_history", "replay")]
+    assert (len(history["messages"]), history["complete"]) == (WINDOW_MESSAGES, False)
+    assert (len(replay["turns"]), replay["complete"]) == (WINDOW_MESSAGES, False)
+
+
+async def test_the_query_replay_has_no_text_of_working_sets_and_says_so(caller: Caller) -> None:
+    await caller.update("update_session", {"config": {"corpus": "none"}})
+    answer = await caller.update("add_user_message", {"content": "Hello"})
+    replay = await caller.handle.query("replay")
+    (turn,) = replay["turns"]
+    assert turn["working_set_ref"]["context_hash"] == answer["working_set"]["context_hash"]
+    assert (turn["working_set"], replay["complete"]) == (None, False)
+
+
+@pytest.mark.parametrize("content", ["Hello there", "語", [{"type": "text", "text": "Hello"}]])
+async def test_a_message_has_as_many_tokens_as_its_line_in_the_history(caller: Caller, content: Any) -> None:
+    answer = await caller.update("add_message", {"role": "assistant", "content": content})
+    message = Message.model_validate(answer["message"])
+    assert message.token_count == count(line_of(message))
+
+
+async def test_a_message_that_is_sent_again_has_the_same_working_set(caller: Caller) -> None:
+    await caller.update("update_session", {"config": {"corpus": "none"}})
+    body = {"content": "Hello", "message_id": "k"}
+    first = await caller.update("add_user_message", body)
+    assert first["working_set"]["degraded"]
+    assert await caller.update("add_user_message", body) == first
+    assert (await caller.update("add_user_message", {**body, "return_working_set": False}))["working_set"] is None
