@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -211,8 +212,9 @@ async def test_a_body_that_no_payload_can_hold_is_not_sent(body: dict[str, Any],
 
 async def test_a_query_is_asked_again_only_by_the_patient() -> None:
     assert await calls(Script(LOST, ANSWER)).query("session:default:s", "get_session", {}, patient=True) == ANSWER
-    with pytest.raises(Unavailable):
-        await calls(Script(LOST), rpc_timeout=0.1).query("session:default:s", "get_session", {}, patient=False)
+    async with asyncio.timeout(2):  # and not for as long as a command
+        with pytest.raises(Unavailable, match=r"within 0\.1 s"):
+            await calls(Script(LOST), rpc_timeout=0.1).query("session:default:s", "get_session", {}, patient=False)
 
 
 async def test_a_workflows_result_is_waited_for_in_several_attempts() -> None:
@@ -231,3 +233,36 @@ async def test_a_result_that_does_not_come_is_unavailable() -> None:
 async def test_a_reader_that_does_not_answer_is_unavailable() -> None:
     with pytest.raises(Unavailable, match=r"reader.*0\.1 s"):
         await calls(Script(), timeout=0.1).read(asyncio.Event().wait())
+
+
+async def test_a_signal_is_sent_again_until_it_is_taken() -> None:
+    await calls(Script(LOST, REFUSED_TO_CONNECT, ANSWER)).signal("session:default:s", "touch", {})
+    with pytest.raises(Unavailable):
+        await calls(Script(LOST), timeout=0.2).signal("session:default:s", "touch", {})
+
+
+async def test_a_session_that_stays_closed_is_not_asked_without_a_pause() -> None:
+    script = Script(NotOpen())
+    with pytest.raises(Unavailable):
+        await calls(script, timeout=0.5).update(command())
+    assert 2 <= len(script.updates) < 15
+
+
+async def test_pauses_double_up_to_the_longest(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    monkeypatch.setattr("perdure.calls.random.uniform", lambda _, high: high)
+    monkeypatch.setattr("perdure.calls.asyncio.sleep", sleep)
+    await calls(Script(*[LOST] * 8, ANSWER)).update(command())
+    assert pauses == pytest.approx([0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2, 2])
+
+
+async def test_of_sessions_that_are_called_no_more_nothing_is_kept() -> None:
+    one = calls(Script(ANSWER, NotOpen(), SessionDeleted(session_id="s")))
+    for number in range(3):
+        with suppress(SessionDeleted):
+            await one.update(command(workflow_id=f"session:default:{number}"))
+    assert one._gates == {}

@@ -60,6 +60,7 @@ async def test_what_may_pass_is_tried_again(
         (RPCError("workflow not found", RPCStatusCode.NOT_FOUND, b""), NotOpen),
         (RPCError("Namespace x is not found.", RPCStatusCode.NOT_FOUND, b""), Unavailable),
         (RPCError("no", RPCStatusCode.PERMISSION_DENIED, b""), Unavailable),
+        (RPCError("no", RPCStatusCode.UNAUTHENTICATED, b""), Unavailable),
         (RPCError("no", RPCStatusCode.INVALID_ARGUMENT, b""), InvalidRequest),
         (WorkflowQueryFailedError("no"), NotOpen),
         (refused("HeadMoved"), HeadMoved),
