@@ -10,12 +10,22 @@ from hypothesis import strategies as st
 
 from activities.tokens import count
 from perdure.history import estimate, line_of, render, within
-from perdure.message import Message, Role
+from perdure.message import (
+    Content,
+    FilePart,
+    Message,
+    Part,
+    Role,
+    TextPart,
+    ThoughtPart,
+    ToolCallPart,
+    ToolResultPart,
+)
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def message(role: Role, content: str, number: int = 0) -> Message:
+def message(role: Role, content: Content, number: int = 0) -> Message:
     bare = Message(
         message_id=str(number), session_id="s", role=role, content=content, sequence_number=number, created_at=AT
     )
@@ -41,6 +51,33 @@ def test_an_empty_session_has_an_empty_history() -> None:
 
 def test_every_role_has_its_name() -> None:
     assert render([message("system", "S"), message("tool", "T", 1)]).text == "System: S\n\nTool: T"
+
+
+def test_parts_are_shown_one_a_line() -> None:
+    parts: list[Part] = [
+        TextPart(text="See:"),
+        ThoughtPart(text="hm"),
+        ToolCallPart(tool_call_id="c", name="search", parameters={"q": "x"}),
+        ToolResultPart(tool_call_id="c", result="found"),
+        ToolResultPart(tool_call_id="c", result={"n": 1}),
+        ToolResultPart(tool_call_id="c", result="half", error="gone"),
+        FilePart(uri="file:a", media_type="text/plain"),
+    ]
+    shown = ["Tool: See:", "hm", 'search({"q":"x"})', "found", '{"n":1}', "gone", "[text/plain file:a]"]
+    assert line_of(message("tool", parts)).splitlines() == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"), [("", 0), ("a", 1), ("abcd", 1), ("abcde", 2), ("語" * 4, 3), ("é" * 6, 3)]
+)
+def test_the_bytes_rule_counts_bytes(text: str, tokens: int) -> None:
+    assert estimate(text) == tokens
+
+
+def test_what_is_not_all_there_is_is_never_complete() -> None:
+    for limit in (None, 1000):
+        assert not render(FOUR, max_tokens=limit, complete=False).complete
+        assert render(FOUR, max_tokens=limit).complete
 
 
 @pytest.mark.parametrize(("limit", "kept"), [(20, 4), (19, 3), (16, 3), (15, 2), (10, 2), (9, 1), (6, 1)])
