@@ -124,6 +124,11 @@ def test_text_too_long_for_one_span_is_cut_after_a_blank_line() -> None:
     assert structured("a.txt", lines, [10, 10, 10, 0, 10, 10, 10], 50) == [(1, 4), (5, 7)]
 
 
+def test_of_starts_that_are_equally_good_the_last_is_taken() -> None:
+    lines = ["a", "b", "", "c", "d", "", "e", "f", "g", "h", "i"]
+    assert structured("a.txt", lines, [1] * 11, 8) == [(1, 6), (7, 11)]
+
+
 @pytest.mark.parametrize(
     ("lines", "spans"),
     [

@@ -21,6 +21,13 @@ def test_reciprocal_ranks_are_weighted_and_summed() -> None:
     assert by_score(scores, str) == ["B", "A", "C"]
 
 
+def test_scores_are_rounded_so_that_no_last_bit_breaks_a_tie() -> None:
+    fused = fuse([(0.7, ["A", "B", "C"]), (0.3, ["B"])]).values()
+    near = similarities(vector(1, 0, 0), [vector(0.9, 0.1, 0), vector(1, 2, 3)])
+    assert list(fused) == [round(score, 9) for score in fused]
+    assert near == [round(score, 6) for score in near]
+
+
 def test_equal_scores_are_ordered_by_place() -> None:
     scores = fuse([(0.5, [("b.md", 1)]), (0.5, [("a.md", 9)])])
     assert by_score(scores, lambda place: place) == [("a.md", 9), ("b.md", 1)]
@@ -30,6 +37,11 @@ def test_equal_scores_are_ordered_by_place() -> None:
 def test_diversity_is_weighed_against_relevance(weight: float, order: str) -> None:
     vectors = [vector(1, 0), vector(1, 0), vector(0, 1)]
     assert diversify([0.0116667, 0.0114754, 0.0112903], vectors, weight) == ["ABC".index(name) for name in order]
+
+
+def test_diversity_counts_the_nearest_and_not_all_that_are_near() -> None:
+    between, beside = vector(0.6, 0.6, 0.53), vector(0.7, 0, 0.714)
+    assert diversify([4.0, 3.0, 2.0, 1.0], [vector(1, 0, 0), vector(0, 1, 0), between, beside], 0.0) == [0, 1, 2, 3]
 
 
 def test_a_candidate_without_a_vector_resembles_nothing() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from activities.spans import Span, span_id
 from activities.tokens import count
+from activities.working_sets.compiler import _cited
 from activities.working_sets.packing import SEPARATOR, Packed, pack
 from perdure.working_set import context_hash
 
@@ -106,6 +107,21 @@ def test_chunks_stand_in_the_order_asked_for_and_keep_their_rank(
     assert [chunk.span.path for chunk in result.chunks] == paths
     assert [chunk.rank for chunk in result.chunks] == ranks
     assert result.text.startswith(f"[1] {paths[0]}\n")
+
+
+@pytest.mark.parametrize("encoding", ["cl100k_base", "o200k_base"])
+def test_a_chunk_has_the_tokens_of_the_encoding_that_is_asked_for(encoding: str) -> None:
+    text = "नमस्ते दुनिया"
+    assert count(text, "cl100k_base") != count(text, "o200k_base")
+    (chunk,) = packed([span(text)], 1000, encoding=encoding).chunks
+    assert chunk.tokens == count(text, encoding)
+
+
+def test_each_of_many_spans_says_where_in_the_text_its_lines_stand() -> None:
+    result = packed([span(f"text {n}", f"{n:02}.txt") for n in range(12)], 8000)
+    spans, citations = _cited(result, {chunk.span.span_id: 0.0 for chunk in result.chunks})
+    assert [result.text[s.text_start : s.text_end] for s in spans] == [f"text {n}" for n in range(12)]
+    assert [citation.number for citation in citations] == list(range(1, 13))
 
 
 def test_no_more_spans_are_taken_than_allowed() -> None:

@@ -212,6 +212,35 @@ class Down(Index):
         raise IndexUnavailable("It is down.")
 
 
+class EverySecond(Index):
+    """Fails every second time."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def search_vector(self, index: str, vector: bytes, limit: int, *, exact: bool = True) -> list[Hit]:
+        self.asked += 1
+        if self.asked % 2:
+            raise IndexUnavailable("gone for a moment")
+        return await super().search_vector(index, vector, limit)
+
+
+async def test_an_index_that_answers_in_between_is_not_left_alone() -> None:
+    embedder = Embedder()
+    retrieval = retrieval_with(embedder, EverySecond())
+    told = [(await found(embedder, retrieval=retrieval)).degraded for _ in range(8)]
+    assert [degraded and degraded.reason for degraded in told] == ["index_failed", None] * 4
+
+
+async def test_an_embedder_that_answers_in_between_is_not_left_alone() -> None:
+    broken, whole = Embedder(broken=True), Embedder()
+    retrieval = retrieval_with(broken)
+    for embedder, reason in [(broken, "embedder_failed"), (whole, None)] * 3:
+        retrieval._embedder = embedder
+        degraded = (await found(embedder, retrieval=retrieval)).degraded
+        assert (degraded and degraded.reason) == reason
+
+
 async def test_nothing_is_embedded_for_an_index_that_is_left_alone() -> None:
     embedder = Embedder()
     retrieval = retrieval_with(embedder, Down())
