@@ -35,6 +35,7 @@ async def _status(caller: Caller, status: WorkflowExecutionStatus) -> bool:
 async def test_a_session_is_suspended_and_resumed_once_however_often_it_is_asked(caller: Caller) -> None:
     for command, status in (("suspend", "suspended"), ("resume", "active")):
         first = await caller.update(command)
+        assert first["session"] == await caller.handle.query("get_session")
         again = await caller.update(command)
         assert (first["changed"], first["session"]["status"]) == (True, status)
         assert (again["changed"], again["session"]["status"]) == (False, status)
