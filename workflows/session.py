@@ -45,7 +45,7 @@ from perdure.wire import refusing
 from workflows.admission import Admission, request_of
 from workflows.committer import RETRY, Outcome, cause_of
 from workflows.core.command import Command, RecordError, command_of
-from workflows.core.decide import decide, outlived, receipt_of
+from workflows.core.decide import conflict, decide, outlived, receipt_of
 from workflows.core.dry_run import dry_run
 from workflows.core.state import SessionState
 from workflows.input import NOTHING, json_of
@@ -112,10 +112,14 @@ class SessionWorkflow(Admission):
             command = _command(name, body)
             if receipt_of(self._state, command) is None:
                 try:
-                    decide(self._state, command)
+                    made = decide(self._state, command)
                 except PerdureError as error:
                     if not outlived(self._state, error):  # else the committer asks Postgres for its key
                         raise
+                    return
+                for data in made:
+                    if isinstance(data, MessageAdded) and self._state.has_at_hand(data.message.message_id):
+                        raise conflict(data.message.message_id)
 
     async def _add_message(self, name: str, model: type[R], raw: RawValue) -> RawValue:
         outcome = await self._execute(name, model, raw)

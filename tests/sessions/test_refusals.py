@@ -98,6 +98,12 @@ REFUSED: dict[str, tuple[str, Any, str, dict[str, Any]]] = {
         "IdempotencyConflict",
         {"key": "first"},
     ),
+    "an id of the thread in a batch": (
+        "add_messages",
+        {"messages": [{"role": "user", "content": "a"}, {"role": "user", "content": "b", "message_id": "first"}]},
+        "IdempotencyConflict",
+        {"key": "first"},
+    ),
     "a key used by another command": ("suspend", {"request_id": "first"}, "IdempotencyConflict", {"key": "first"}),
     "a head that moved": (
         "add_user_message",
@@ -126,6 +132,17 @@ async def test_bad_input_is_refused_by_name_and_leaves_no_trace(caller: Caller, 
     assert await caller.events() == events
     assert (await caller.says("and now?")).sequence_number == 1
     assert disagreements(await caller.observed()) == []
+
+
+async def test_an_id_that_came_in_a_batch_is_refused_without_a_trace(caller: Caller) -> None:
+    batch = [{"role": "user", "content": "Hello", "message_id": "in"}]
+    await caller.update("add_messages", {"messages": batch, "request_id": "batch"})
+    length = await caller.history_length()
+    refusal = await caller.refused("add_message", {"role": "user", "content": "Hello", "message_id": "in"})
+    assert (refusal.name, refusal.details) == ("IdempotencyConflict", {"key": "in"})
+    assert await caller.history_length() == length
+    again = await caller.update("add_messages", {"messages": batch, "request_id": "batch"})
+    assert [message["sequence_number"] for message in again["messages"]] == [0]
 
 
 async def test_an_unknown_role_is_refused_in_the_known_words(caller: Caller) -> None:

@@ -76,6 +76,11 @@ class SessionState(BaseModel):
         """The window's messages, read from their JSON."""
         return [item.parsed for item in self.window]
 
+    def has_at_hand(self, message_id: str) -> bool:
+        """Whether a message of the window has that id; only those whose JSON tells of it are read."""
+        told = b'"message_id":' + to_json(message_id)
+        return any(told in item.message and item.parsed.message_id == message_id for item in self.window)
+
 
 def entry(message: Message, working_set: WorkingSetRef | None) -> WindowEntry:
     """A message made ready for the window."""
