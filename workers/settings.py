@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 import platformdirs
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from temporalio.client import Client
 from temporalio.envconfig import ClientConfigProfile
 from temporalio.service import GrpcCompression, RetryConfig
@@ -63,7 +63,7 @@ class Settings(BaseSettings):
     )
     weaviate_grpc_port: int = Field(50051, ge=1, le=_MAX_PORT, description="gRPC port on the host of `weaviate_url`.")
     weaviate_api_key: SecretStr | None = Field(None, description="None: anonymous access.")
-    temporal: ClientConfigProfile = Field(
+    temporal: Annotated[ClientConfigProfile, NoDecode] = Field(
         default_factory=load_profile, description="Of `temporalio.envconfig`; its address is none if unset."
     )
     temporal_grpc_compression: Literal["none", "gzip"] = Field(
@@ -143,6 +143,13 @@ class Settings(BaseSettings):
         if not is_tenant(tenant):
             raise ValueError(f"takes 1 to 128 characters of A-Z a-z 0-9 . _ -, not {tenant!r}")
         return tenant
+
+    @field_validator("temporal", mode="before")
+    @classmethod
+    def _temporal_has_variables_of_its_own(cls, profile: object) -> object:
+        if isinstance(profile, str):  # of the environment, since no caller has it as text
+            raise ValueError("is no setting. Set TEMPORAL_ADDRESS and the other TEMPORAL_* variables")
+        return profile
 
     @field_validator("database_url")
     @classmethod

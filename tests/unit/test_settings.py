@@ -102,6 +102,7 @@ def test_an_embedder_is_named_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatc
 
 
 NO_DATABASE = "takes postgresql+psycopg://user:password@host:port/database"
+NO_PROFILE = "is no setting. Set TEMPORAL_ADDRESS and the other TEMPORAL_* variables"
 
 
 @pytest.mark.parametrize(
@@ -110,6 +111,8 @@ NO_DATABASE = "takes postgresql+psycopg://user:password@host:port/database"
         ("TEMPORAL_PORT", "abc", 'takes a whole number from 0 to 65535, not "abc"'),
         ("POSTGRES_PORT", "99999", 'takes a whole number from 0 to 65535, not "99999"'),
         ("POSTGRES_PORT", "-1", 'takes a whole number from 0 to 65535, not "-1"'),
+        ("TEMPORAL", "localhost:7233", NO_PROFILE),
+        ("TEMPORAL", '{"address": "localhost:7233"}', NO_PROFILE),
         ("LOG_LEVEL", "loud", 'takes one of DEBUG, INFO, WARNING, ERROR, not "loud"'),
         ("TENANT", "bad id", "takes 1 to 128 characters of A-Z a-z 0-9 . _ -, not 'bad id'"),
         ("TENANT", "a:b", "takes 1 to 128 characters of A-Z a-z 0-9 . _ -, not 'a:b'"),
