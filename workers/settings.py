@@ -114,17 +114,21 @@ class Settings(BaseSettings):
     weaviate_port: int | None = Field(
         None, ge=0, le=_MAX_PORT, description="Of the local stack. None: 8080 if free, else any. 0: any."
     )
-    start_timeout: Duration = Field(timedelta(seconds=90), description="For each part of the local stack to be usable.")
+    start_timeout: Duration = Field(
+        timedelta(seconds=90), gt=timedelta(0), description="For each part of the local stack to be usable."
+    )
 
     max_cached_workflows: int = Field(1000, ge=0, description="Sessions a worker keeps in memory.")
     max_concurrent_local_activities: int = Field(
         100, ge=1, description="Commits and compilations a worker runs at once."
     )
     sticky_timeout: Duration = Field(
-        timedelta(seconds=1), description="How long a session waits for its old worker before any worker may take it."
+        timedelta(seconds=1),
+        gt=timedelta(0),
+        description="How long a session waits for its old worker before any worker may take it.",
     )
     graceful_shutdown_timeout: Duration = Field(
-        timedelta(seconds=10), description="What a worker's running activities get on SIGTERM."
+        timedelta(seconds=10), ge=timedelta(0), description="What a worker's running activities get on SIGTERM."
     )
 
     corpus_retention: Duration = Field(
