@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from benchmarks.measure import Figure
+from perdure.errors import InvalidRequest
 from workers.settings import Settings
 
 
@@ -20,7 +21,11 @@ def arguments(name: str, description: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=description)
     parser.add_argument("--check", action="store_true", help="exit with 1 when a goal is missed")
     parser.add_argument("--output", choices=["text", "json"], default="text")
-    parser.add_argument("--data-dir", type=Path, default=Settings().data_dir / "benchmark", help="of the stack")
+    try:
+        data_dir = Settings.read().data_dir
+    except InvalidRequest as error:
+        parser.error(error.message)
+    parser.add_argument("--data-dir", type=Path, default=data_dir / "benchmark", help="of the stack")
     return parser
 
 

@@ -10,6 +10,7 @@ from activities.corpora.outline import outline_of
 from benchmarks.baseline import Bm25
 from benchmarks.questions import Place, Question, question_set
 from benchmarks.ranking import Ranking
+from benchmarks.report import arguments
 
 
 def test_no_answer_holds_its_question_and_each_is_where_its_function_is() -> None:
@@ -39,3 +40,10 @@ def test_bm25_has_lucenes_values() -> None:
     first = rare * 2 * 2.2 / (2 + 1.2 * (0.25 + 0.75 * 3 / 2)) + common * 2.2 / (1 + 1.2 * (0.25 + 0.75 * 3 / 2))
     second = common * 2.2 / (1 + 1.2 * (0.25 + 0.75 * 1 / 2))
     assert scores == pytest.approx([first, second, 0])
+
+
+def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("PERDURE_WEAVIATE_PORT", "abc")
+    with pytest.raises(SystemExit):
+        arguments("turn", None)
+    assert 'error: PERDURE_WEAVIATE_PORT: takes a whole number from 0 to 65535, not "abc"' in capsys.readouterr().err

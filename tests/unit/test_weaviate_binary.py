@@ -148,6 +148,15 @@ async def test_a_go_on_path_builds_if_it_is_new_enough_else_one_is_installed_for
     assert output(made).split() == [chosen, "install", weaviate_binary.PACKAGE]
 
 
+def test_a_wrong_variable_is_named_before_anything_is_looked_for(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PERDURE_WEAVIATE_PORT", "abc")
+    with pytest.raises(SystemExit, match='PERDURE_WEAVIATE_PORT: takes a whole number from 0 to 65535, not "abc"'):
+        weaviate_binary.main()
+    assert places.tried == []
+
+
 async def test_a_stack_without_a_server_says_what_to_do_and_goes_on(places: Places, tmp_path: Path) -> None:
     nobody = "127.0.0.1:1"
     given = Settings(

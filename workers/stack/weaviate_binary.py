@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 
-from perdure.errors import Unavailable
+from perdure.errors import InvalidRequest, Unavailable
 from workers.stack.lock import FileLock
 from workers.stack.spawn import spawn
 
@@ -172,9 +172,12 @@ def main() -> None:
     from workers.settings import Settings
 
     try:
-        print(asyncio.run(find_or_install(Settings().cache_dir, lambda line: print(line, file=sys.stderr, flush=True))))
+        cache_dir = Settings.read().cache_dir
+        print(asyncio.run(find_or_install(cache_dir, lambda line: print(line, file=sys.stderr, flush=True))))
     except Unavailable as error:  # a stack goes on without it, so this does too
         print(error.message, file=sys.stderr)
+    except InvalidRequest as error:
+        sys.exit(error.message)
 
 
 if __name__ == "__main__":
