@@ -109,6 +109,17 @@ def test_a_setting_that_cannot_be_read_is_named_without_a_traceback(
     assert captured.err == 'Error: PERDURE_POSTGRES_PORT: takes a whole number from 0 to 65535, not "many".\n'
 
 
+def test_a_traceback_is_for_who_asks_for_it_and_for_no_process_that_the_command_starts(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PERDURE_POSTGRES_PORT", "many")
+    before = dict(os.environ)
+    for arguments, shown in ((["--debug", "doctor"], True), (["doctor"], False)):
+        assert run(arguments) == 2
+        assert ("Traceback" in capsys.readouterr().err) is shown
+        assert dict(os.environ) == before
+
+
 @pytest.mark.parametrize(
     ("missing", "command", "helps"),
     [

