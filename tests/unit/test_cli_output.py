@@ -12,9 +12,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from typer.main import get_group
 
 from perdure.cli import run
-from perdure.cli.command import STACK_MODULES
+from perdure.cli.command import CHECKOUT_COMMANDS, STACK_MODULES, app
 from perdure.cli.output import Format, exit_code, explain, show
 from perdure.cli.session_text import list_text
 from perdure.cli.working_set_text import working_set_text
@@ -148,6 +149,20 @@ def test_a_module_that_is_not_installed_is_named_with_what_installs_it(
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"Error: {missing} is not installed. ")
     assert helps in done.stderr
+
+
+def test_the_package_alone_knows_the_commands_of_a_checkout_and_says_where_they_run() -> None:
+    assert {*CHECKOUT_COMMANDS} == {*get_group(app).commands} - {"session"}
+    program = f"""
+import sys
+sys.modules["workers"] = None
+from perdure.cli import run
+sys.exit([run([name, "docs", "--anything"]) for name in {CHECKOUT_COMMANDS}] != [1] * {len(CHECKOUT_COMMANDS)})
+"""
+    environment = {**os.environ, "PYTHONPATH": ":".join(filter(None, sys.path))}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.count("This command runs from a checkout of Perdure, or in its image") == len(CHECKOUT_COMMANDS)
 
 
 def test_every_module_of_the_stack_alone_is_known_to_be_of_its_group() -> None:

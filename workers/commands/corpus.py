@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console, Group
@@ -16,6 +15,7 @@ from rich.text import Text
 from perdure.cli.output import INTERRUPTED, Format, Output, progress, show
 from perdure.cli.session_text import table_of
 from perdure.corpus import MAX_FILE_BYTES, UNCHANGED, Artifact, Corpus, IngestReport, Phase, ingest_workflow_id
+from workers.commands.run import run
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -23,18 +23,11 @@ if TYPE_CHECKING:
     from activities.stores.corpus_store import PostgresCorpusStore
     from workers.settings import Settings
 
-T = TypeVar("T")
 _READING: Phase = "reading"
 _COUNTED = "files, {task.fields[spans]} spans, {task.fields[rate]:.0f} a second"
 Name = Annotated[str, typer.Argument(help="The corpus.")]
 
 corpus = typer.Typer(name="corpus", help="Corpora: what working sets are drawn from.", no_args_is_help=True)
-
-
-def attach(root: typer.Typer) -> None:
-    """Add the commands."""
-    root.add_typer(corpus)
-    root.command("reindex")(reindex)
 
 
 @corpus.command()
@@ -136,30 +129,6 @@ def show_(name: Name, output: Output = Format.TEXT) -> None:
     show(data, output, lambda: _documents(held, artifacts))
     if output is Format.TEXT and len(kept) > 1:
         progress(f"Versions kept, for `--as-of`: {kept[0]} to {kept[-1]}.")
-
-
-def run(work: Callable[[Settings], Awaitable[T]]) -> T:
-    """What `work` answers, with the settings of the environment.
-
-    Raises:
-        PerdureError: PostgreSQL or Temporal does not answer, or not as it should; it says what to do.
-    """
-    from sqlalchemy.exc import DBAPIError
-    from temporalio.service import RPCError
-
-    from workers import database_errors, temporal_errors
-    from workers.settings import Settings
-
-    async def loaded() -> T:
-        settings = Settings.load()
-        try:
-            return await work(settings)
-        except DBAPIError as error:
-            raise database_errors.explained(error) from error
-        except RPCError as error:
-            raise temporal_errors.explained(error, settings) from error
-
-    return asyncio.run(loaded())
 
 
 @asynccontextmanager

@@ -23,11 +23,6 @@ TELL_SECONDS = 10
 """Between lines of progress, where there is no terminal to draw a bar on."""
 
 
-def attach(root: typer.Typer) -> None:
-    """Add the command."""
-    root.command("demo")(demo)
-
-
 def demo(
     docs: Annotated[
         Path | None,

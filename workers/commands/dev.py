@@ -14,11 +14,6 @@ if TYPE_CHECKING:
     from workers.stack.stack import Stack
 
 
-def attach(root: typer.Typer) -> None:
-    """Add the command."""
-    root.command("dev")(dev)
-
-
 def dev(
     workers: Annotated[int, typer.Option(min=0, max=16, help="How many worker processes.")] = 1,
     output: Output = Format.TEXT,

@@ -16,11 +16,6 @@ if TYPE_CHECKING:
     from workers.checks import Finding
 
 
-def attach(root: typer.Typer) -> None:
-    """Add the command."""
-    root.command("doctor")(doctor)
-
-
 def doctor(output: Output = Format.TEXT) -> None:
     """Check Temporal, its search attributes, PostgreSQL and its schema, Weaviate, the embedder and the workers.
 

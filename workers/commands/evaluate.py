@@ -13,18 +13,14 @@ from rich.text import Text
 from perdure.cli.output import FAILED, Format, Output, progress, show
 from perdure.cli.session_text import table_of
 from perdure.working_set import CompilerConfig
-from workers.commands.corpus import Name, corpus, run
+from workers.commands.corpus import Name
+from workers.commands.run import run
 
 if TYPE_CHECKING:
     from perdure.evaluation import Evaluation
     from workers.settings import Settings
 
 Share = Annotated[float | None, typer.Option(min=0, max=1, help="Fail when the mean is less.")]
-
-
-def attach(_: typer.Typer) -> None:
-    """Add the command to `perdure corpus`."""
-    corpus.command()(evaluate)
 
 
 def evaluate(

@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import typer
-
 from perdure.cli.output import Format, Output, show
-from workers.commands.corpus import run
+from workers.commands.run import run
 
 if TYPE_CHECKING:
     from workers.settings import Settings
-
-
-def attach(root: typer.Typer) -> None:
-    """Add the command."""
-    root.command("migrate")(migrate)
 
 
 def migrate(output: Output = Format.TEXT) -> None:

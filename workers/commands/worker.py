@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-import typer
-
-
-def attach(root: typer.Typer) -> None:
-    """Add the command."""
-    root.command("worker")(worker)
-
 
 def worker() -> None:
     """Run a worker until SIGTERM or Ctrl-C; what it is doing is finished first.

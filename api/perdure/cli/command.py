@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Sequence
-from functools import cache
 from importlib.metadata import version
 from typing import Annotated
 
@@ -54,20 +53,6 @@ def _root(
     _debug = debug
 
 
-@cache
-def _attach_checkout_commands() -> None:
-    # By name: the package must not depend on what is not shipped with it. Not at import: those modules import this one.
-    commands = from_checkout("workers.commands")
-    if commands is None:
-        for name in CHECKOUT_COMMANDS:
-            app.command(name, help="Runs from a checkout or the image.", context_settings=_ANY)(_needs_checkout)
-    else:
-        commands.attach(app)
-
-
-_ANY = {"allow_extra_args": True, "ignore_unknown_options": True}
-
-
 def _needs_checkout() -> None:
     raise PerdureError(
         "This command runs from a checkout of Perdure, or in its image, with the `server` extra installed; "
@@ -75,12 +60,19 @@ def _needs_checkout() -> None:
     )
 
 
+if commands := from_checkout("workers.commands"):  # by name: the package depends on nothing that is not shipped with it
+    commands.attach(app)
+else:
+    for each in CHECKOUT_COMMANDS:
+        anything = {"allow_extra_args": True, "ignore_unknown_options": True}
+        app.command(each, help="Runs from a checkout or the image.", context_settings=anything)(_needs_checkout)
+
+
 def run(arguments: Sequence[str]) -> int:
     """As `perdure.cli.run`."""
     global _debug
     _debug = False
     try:
-        _attach_checkout_commands()
         app(list(arguments))
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
