@@ -82,8 +82,7 @@ async def measure(data_dir: Path, sizes: Sequence[int], rounds: int) -> list[Fig
     first = 0.0
     async with AsyncExitStack() as resources:
         rig = await resources.enter_async_context(open_rig(data_dir, say))
-        engine = Engine(rig.stack.addresses.postgres)
-        resources.push_async_callback(engine.dispose)
+        engine = await resources.enter_async_context(Engine(rig.stack.addresses.postgres))
         for size in sizes:
             hybrid, raw, ours, cpu, spans = await _of_size(rig, engine, size, rounds)
             first = first or ours.p50

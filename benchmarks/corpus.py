@@ -40,14 +40,11 @@ async def ready_corpus(rig: Rig, *, quick: bool) -> Corpus:
         shutil.copytree(
             source_of(package), folder / package, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
         )
-    engine = Engine(rig.stack.addresses.postgres)
-    try:
+    async with Engine(rig.stack.addresses.postgres) as engine:
         store = PostgresCorpusStore(engine)
         progress = _Progress(rig)
         await ingest_folder(rig.client, store, folder, corpus=name, on_progress=progress)
         state = await store.state(DEFAULT_TENANT, name)
-    finally:
-        await engine.dispose()
     if state is None or state.index is None:
         raise RuntimeError("the corpus has no index: is Weaviate there?")
     return Corpus(name, state.index, list(dict.fromkeys(sentences(folder)))[:_QUESTIONS])

@@ -32,23 +32,19 @@ async def measure(folder: Path, data_dir: Path, rounds: int) -> list[Figure]:
     embedder.load()
     texts = _texts(folder, embedder)
     ingest = embedding = ingest_cpu = embedding_cpu = 0.0
-    async with open_rig(data_dir, say) as rig:
-        engine = Engine(rig.stack.addresses.postgres)
-        try:
-            store = PostgresCorpusStore(engine)
-            for number in range(rounds):
-                say(f"Round {number + 1} of {rounds}, {len(texts)} spans")
-                half = await _embedding(embedder, texts[::2])
-                meter, begun = CpuMeter(rig.pids), time.perf_counter()
-                report = await ingest_folder(rig.client, store, folder, corpus=f"speed-{uuid.uuid4().hex[:8]}")
-                ingest += time.perf_counter() - begun
-                ingest_cpu += sum(meter.used_ms().values()) / 1000
-                if report.spans != len(texts) or not report.indexed:
-                    raise RuntimeError(f"{report.spans} of {len(texts)} were ingested, indexed: {report.indexed}")
-                rest = await _embedding(embedder, texts[1::2])
-                embedding, embedding_cpu = embedding + half[0] + rest[0], embedding_cpu + half[1] + rest[1]
-        finally:
-            await engine.dispose()
+    async with open_rig(data_dir, say) as rig, Engine(rig.stack.addresses.postgres) as engine:
+        store = PostgresCorpusStore(engine)
+        for number in range(rounds):
+            say(f"Round {number + 1} of {rounds}, {len(texts)} spans")
+            half = await _embedding(embedder, texts[::2])
+            meter, begun = CpuMeter(rig.pids), time.perf_counter()
+            report = await ingest_folder(rig.client, store, folder, corpus=f"speed-{uuid.uuid4().hex[:8]}")
+            ingest += time.perf_counter() - begun
+            ingest_cpu += sum(meter.used_ms().values()) / 1000
+            if report.spans != len(texts) or not report.indexed:
+                raise RuntimeError(f"{report.spans} of {len(texts)} were ingested, indexed: {report.indexed}")
+            rest = await _embedding(embedder, texts[1::2])
+            embedding, embedding_cpu = embedding + half[0] + rest[0], embedding_cpu + half[1] + rest[1]
     made = rounds * len(texts)
     return [
         Figure(

@@ -12,7 +12,6 @@ from typing import Any
 from activities.embedder import MiniLm
 from activities.stores.corpus_store import PostgresCorpusStore
 from activities.stores.engine import Engine
-from activities.stores.weaviate_index import WeaviateIndex
 from activities.working_sets.compiler import WorkingSetCompiler
 from benchmarks.baseline import baseline
 from benchmarks.questions import Place, QuestionSet, question_set
@@ -22,6 +21,7 @@ from benchmarks.rig import Rig, open_rig
 from perdure.ids import DEFAULT_TENANT
 from perdure.working_set import CompilerConfig
 from workers.ingest_folder import ingest_folder
+from workers.retrieval import open_index
 
 PACKAGES = ["psycopg", "alembic"]
 """Over six hundred questions. They had no part in choosing any default: click, packaging and tomlkit had."""
@@ -40,14 +40,11 @@ async def measure(options: argparse.Namespace) -> tuple[QuestionSet, list[Rankin
 
 
 async def _compiled(rig: Rig, found: QuestionSet, embedder: MiniLm, chunking: str | None) -> list[Ranking]:
-    addresses = rig.stack.addresses
-    if addresses.weaviate is None:
-        raise RuntimeError("the index is what is measured here, and there is no Weaviate")
     corpus = f"quality-{uuid.uuid4().hex[:8]}"  # another each time: another commit may cut in another way
     folder = found.write(rig.stack.settings.data_dir / "documents" / corpus)
-    engine = Engine(addresses.postgres)
-    index = WeaviateIndex(addresses.weaviate, addresses.weaviate_grpc_port, embedder.id)
-    try:
+    async with Engine(rig.stack.addresses.postgres) as engine, open_index(rig.stack.settings, embedder) as index:
+        if index is None:
+            raise RuntimeError("the index is what is measured here, and there is no Weaviate")
         store = PostgresCorpusStore(engine)
         report = await ingest_folder(rig.client, store, folder, corpus=corpus, chunking=chunking)
         say(f"Ingested {report.spans} spans")
@@ -60,9 +57,6 @@ async def _compiled(rig: Rig, found: QuestionSet, embedder: MiniLm, chunking: st
         ]
         alone = WorkingSetCompiler(store, None, embedder)
         rankings.append(await _ask(f"{name}, no index", alone, corpus, found, CompilerConfig(), ("lexical",)))
-    finally:
-        await index.close()
-        await engine.dispose()
     return rankings
 
 

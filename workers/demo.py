@@ -93,8 +93,7 @@ class Demo:
             worker = _worker(stack)
             await stack.add(worker)
             settings = stack.settings
-            engine = Engine(settings.require_database_url(), pool_size=4)
-            try:
+            async with Engine(settings.require_database_url(), pool_size=4) as engine:
                 temporal = await connect_temporal(settings)
                 corpus = f"demo-{hashlib.sha256(f'{DEFAULT_CHUNKING} {self._docs}'.encode()).hexdigest()[:8]}"
                 documents = await ingest_folder(
@@ -111,8 +110,6 @@ class Demo:
                 reader = PostgresReader(engine)
                 client = Client(temporal, tenant=settings.tenant, task_queue=settings.task_queue, reader=reader)
                 talk, crash, checks = await self._talk(client, corpus, worker, reader)
-            finally:
-                await engine.dispose()
             ui = stack.addresses.temporal_ui
             link = f"{ui}/namespaces/{settings.namespace}/workflows/{talk.session.workflow_id}" if ui else None
         return Result(

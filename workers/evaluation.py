@@ -25,17 +25,17 @@ async def evaluate_corpus(
         InvalidRequest: there is no query.
         Unavailable: no database is set.
     """
-    engine = Engine(settings.require_database_url(), pool_size=2)
-    try:
-        async with open_embedder(settings) as embedder, open_index(settings, embedder) as index:
-            store = PostgresCorpusStore(engine)
-            await store.get_corpus(settings.tenant, corpus)
-            compiler = compiler_of(store, index, embedder, CompilerMetrics(telemetry.meter()))
-            evaluation = await evaluate(compiler, settings.tenant, corpus, queries, config)
-            expected = {path for query in queries for path in query.expected_paths}
-            return evaluation, sorted(expected - await _paths(store, settings.tenant, corpus))
-    finally:
-        await engine.dispose()
+    async with (
+        Engine(settings.require_database_url(), pool_size=2) as engine,
+        open_embedder(settings) as embedder,
+        open_index(settings, embedder) as index,
+    ):
+        store = PostgresCorpusStore(engine)
+        await store.get_corpus(settings.tenant, corpus)
+        compiler = compiler_of(store, index, embedder, CompilerMetrics(telemetry.meter()))
+        evaluation = await evaluate(compiler, settings.tenant, corpus, queries, config)
+        expected = {path for query in queries for path in query.expected_paths}
+        return evaluation, sorted(expected - await _paths(store, settings.tenant, corpus))
 
 
 async def evaluate(

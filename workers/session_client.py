@@ -37,11 +37,8 @@ async def _open(settings: Settings) -> AsyncIterator[Client]:
     if settings.database_url is None:
         yield Client(temporal, tenant=settings.tenant, task_queue=settings.task_queue)
         return
-    engine = Engine(settings.database_url, pool_size=2, explain=explained)
-    try:
+    async with Engine(settings.database_url, pool_size=2, explain=explained) as engine:
         yield Client(temporal, tenant=settings.tenant, task_queue=settings.task_queue, reader=PostgresReader(engine))
-    finally:
-        await engine.dispose()
 
 
 async def has_corpus(name: str) -> bool:
@@ -49,11 +46,9 @@ async def has_corpus(name: str) -> bool:
     settings = Settings.load()
     if settings.database_url is None:
         return True
-    engine = Engine(settings.database_url, pool_size=1, explain=explained)
-    try:
-        await PostgresCorpusReader(engine).get_corpus(settings.tenant, name)
-    except CorpusNotFound:
-        return False
-    finally:
-        await engine.dispose()
+    async with Engine(settings.database_url, pool_size=1, explain=explained) as engine:
+        try:
+            await PostgresCorpusReader(engine).get_corpus(settings.tenant, name)
+        except CorpusNotFound:
+            return False
     return True

@@ -54,8 +54,7 @@ LAST_STEPS = timedelta(seconds=5)
 async def running_worker(settings: Settings, client: Client) -> AsyncIterator[Worker]:
     """A worker that polls `settings.task_queue`, with its stores; all closed in order at the end."""
     async with AsyncExitStack() as resources:
-        engine = Engine(settings.require_database_url())
-        resources.push_async_callback(engine.dispose)
+        engine = await resources.enter_async_context(Engine(settings.require_database_url()))
         embedder = await resources.enter_async_context(open_embedder(settings))
         index = await resources.enter_async_context(open_index(settings, embedder))
         corpora = PostgresCorpusStore(engine)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
+from typing import Self
 
 from pydantic_core import from_json, to_json
 from sqlalchemy import ExceptionContext, event
@@ -35,6 +36,12 @@ class Engine:
         if explain is not None:
             event.listen(self._statements.sync_engine, "handle_error", partial(_explained, explain))
         self._transactions: AsyncEngine = self._statements.execution_options(isolation_level="READ COMMITTED")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.dispose()
 
     def connect(self) -> AsyncConnection:
         """A connection, to be entered."""

@@ -34,7 +34,12 @@ class Service:
 
     settings: Settings
     temporal: TemporalClient
-    reader: PostgresReader
+    engine: Engine
+
+    @property
+    def reader(self) -> PostgresReader:
+        """One that reads past the workflow."""
+        return PostgresReader(self.engine)
 
     def client(self, **arguments: Any) -> Client:
         """A client without a reader, unless one is given."""
@@ -56,9 +61,8 @@ class Service:
 async def idle_service(settings: Settings, temporal_client: TemporalClient) -> AsyncIterator[Service]:
     """A deployment without a worker."""
     brisk = settings.model_copy(update={"graceful_shutdown_timeout": timedelta(seconds=1)})
-    engine = Engine(brisk.require_database_url())
-    yield Service(brisk, temporal_client, PostgresReader(engine))
-    await engine.dispose()
+    async with Engine(brisk.require_database_url()) as engine:
+        yield Service(brisk, temporal_client, engine)
 
 
 @pytest.fixture(scope="session")
@@ -72,9 +76,8 @@ async def shared_settings(stack: Stack, template_database: str) -> AsyncIterator
 async def service(shared_settings: Settings, temporal_client: TemporalClient, unique: str) -> AsyncIterator[Service]:
     """A tenant of the test's own, served by the shared worker."""
     settings = shared_settings.model_copy(update={"tenant": unique})
-    engine = Engine(settings.require_database_url())
-    yield Service(settings, temporal_client, PostgresReader(engine))
-    await engine.dispose()
+    async with Engine(settings.require_database_url()) as engine:
+        yield Service(settings, temporal_client, engine)
 
 
 @pytest.fixture
@@ -90,14 +93,13 @@ class Ingest(Protocol):
 
 
 @pytest.fixture
-async def ingest(service: Service, tmp_path: Path) -> AsyncIterator[Ingest]:
+def ingest(service: Service, tmp_path: Path) -> Ingest:
     """Each corpus has a folder, which keeps what was brought before."""
-    engine = Engine(service.settings.require_database_url())
 
     async def ingest(documents: dict[str, str], corpus: str = "docs") -> int:
         report = await ingest_folder(
             service.temporal,
-            PostgresCorpusStore(engine),
+            PostgresCorpusStore(service.engine),
             write(tmp_path / "corpora" / corpus, documents),
             corpus=corpus,
             tenant=service.settings.tenant,
@@ -105,5 +107,4 @@ async def ingest(service: Service, tmp_path: Path) -> AsyncIterator[Ingest]:
         )
         return report.version
 
-    yield ingest
-    await engine.dispose()
+    return ingest

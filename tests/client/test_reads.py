@@ -7,7 +7,6 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import Delete, Update, delete, update
 
-from activities.stores.engine import Engine
 from activities.stores.tables import working_sets
 from perdure import Client, SessionHandle, WorkingSetCorrupted
 from perdure.contract import Counting
@@ -127,11 +126,9 @@ async def test_a_working_set_that_was_tampered_with_is_noticed(
     assert added.working_set is not None
     assert added.working_set.verified()
     assert (await session.replay()).turns[0].working_set == added.working_set
-    engine = Engine(service.settings.require_database_url())
-    async with engine.begin() as connection:
+    async with service.engine.begin() as connection:
         mine = working_sets.c.session_id == session.session_id
         await connection.execute(tamper(added.working_set).where(mine))
-    await engine.dispose()
     for reading in (session, service.client().session(unique)):
         with pytest.raises(WorkingSetCorrupted) as caught:
             await reading.replay()

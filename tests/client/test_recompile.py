@@ -11,7 +11,6 @@ from sqlalchemy import delete, update
 
 from activities.stores.corpus_store import PostgresCorpusStore
 from activities.stores.corpus_tables import corpus_versions
-from activities.stores.engine import Engine
 from activities.stores.session_rows import is_session
 from activities.stores.tables import working_sets
 from perdure import Client, IdempotencyConflict, InvalidRequest, MessageNotFound, SessionHandle, SessionNotFound
@@ -71,14 +70,12 @@ async def test_what_was_tampered_with_does_not_verify(service: Service, session:
     stored = (await session.replay()).turns[0].working_set
     assert stored is not None
     forged = stored.model_copy(update={"text": "forged", "context_hash": context_hash("forged")})
-    engine = Engine(service.settings.require_database_url())
-    async with engine.begin() as connection:
+    async with service.engine.begin() as connection:
         mine = working_sets.c.tenant == service.settings.tenant
         await connection.execute(
             update(working_sets).where(mine, working_sets.c.message_id == "m0").values(body=forged)
         )
         await connection.execute(delete(working_sets).where(mine, working_sets.c.message_id == "m1"))
-    await engine.dispose()
     found = await session.verify()
     assert [(turn.outcome, turn.reasons[0]) for turn in found.turns] == [
         ("differs", "The stored text no longer has its hash."),
@@ -90,7 +87,6 @@ async def test_turns_are_compiled_under_another_embedder_by_the_workers_that_hav
     service: Service, session: SessionHandle, tmp_path: Path
 ) -> None:
     settings = service.settings
-    engine = Engine(settings.require_database_url())
     queue = f"{settings.task_queue}-remote"
     with embeddings_server() as server:
         embedder = {"embedder_url": server.url, "embedder_model": "m", "embedder_dimension": DIMENSION}
@@ -98,7 +94,7 @@ async def test_turns_are_compiled_under_another_embedder_by_the_workers_that_hav
         async with running_worker(remote, service.temporal):
             await ingest_folder(
                 service.temporal,
-                PostgresCorpusStore(engine),
+                PostgresCorpusStore(service.engine),
                 write(tmp_path / "remote", DOCUMENTS),
                 corpus="remote",
                 tenant=settings.tenant,
@@ -107,7 +103,6 @@ async def test_turns_are_compiled_under_another_embedder_by_the_workers_that_hav
             there = Client(service.temporal, tenant=settings.tenant, task_queue=queue).session(session.session_id)
             asked = len(server.requests)
             found = await there.what_if(corpus="remote")
-    await engine.dispose()
     # All of so few documents fits, so that the text is the same; whoever is degraded would give a reason.
     assert [(turn.message_id, turn.outcome, turn.reasons) for turn in found.turns] == [
         ("m0", "same", []),
@@ -120,13 +115,11 @@ async def test_a_stored_text_that_was_tampered_with_does_not_verify(service: Ser
     answered = (await session.replay()).turns[0].working_set
     assert answered is not None
     forged = answered.model_copy(update={"text": answered.text.replace("Ownership", "Magic")})
-    engine = Engine(service.settings.require_database_url())
-    async with engine.begin() as connection:
+    async with service.engine.begin() as connection:
         mine = is_session(working_sets, service.settings.tenant, session.session_id)
         await connection.execute(
             update(working_sets).where(mine, working_sets.c.message_id == "m0").values(body=forged)
         )
-    await engine.dispose()
     first, second = (await session.verify()).turns
     assert (first.outcome, second.outcome) == ("differs", "same")
     assert first.reasons == ["The stored text no longer has its hash."]
@@ -135,14 +128,12 @@ async def test_a_stored_text_that_was_tampered_with_does_not_verify(service: Ser
 async def test_turns_of_a_version_that_is_kept_no_more_are_unknown(
     service: Service, session: SessionHandle, ingest: Ingest
 ) -> None:
-    engine = Engine(service.settings.require_database_url())
     for number in (2, 3):
         assert await ingest({"fruit.txt": f"Only {number} plums are left.\n"}) == number
-    async with engine.begin() as connection:
+    async with service.engine.begin() as connection:
         earlier = corpus_versions.c.published_at - timedelta(days=30)
         mine = corpus_versions.c.tenant == service.settings.tenant
         await connection.execute(update(corpus_versions).where(mine).values(published_at=earlier))
-    await engine.dispose()
     await ingest({})
     found = await session.verify()
     assert [turn.outcome for turn in found.turns] == ["unknown", "unknown"]

@@ -10,7 +10,6 @@ from sqlalchemy import update
 
 from activities.commit import Commit, Committed
 from activities.ports import SessionStore
-from activities.stores.engine import Engine
 from activities.stores.session_rows import is_session
 from activities.stores.tables import sessions, tenants
 from perdure.contract import MAX_BATCH
@@ -114,11 +113,9 @@ async def test_a_session_that_came_back_under_a_limit_is_not_in_its_own_way_when
     async with worker_on(site, make):
         session = await site.patient(timeout=20).start_session("a")
         await session.suspend()
-        engine = Engine(site.settings.require_database_url())
-        async with engine.begin() as connection:
+        async with site.engine.begin() as connection:
             mine = update(tenants).where(tenants.c.tenant == site.settings.tenant)
             await connection.execute(mine.values(max_active_sessions=1))
-        await engine.dispose()
         added = (await session.add_user_message("I am back", message_id="k")).message
         assert made[0].lost
         assert (await session.add_user_message("I am back", message_id="k")).message == added
@@ -127,11 +124,10 @@ async def test_a_session_that_came_back_under_a_limit_is_not_in_its_own_way_when
 
 
 async def test_a_session_whose_place_was_filled_when_the_answer_was_lost_is_as_it_was_stored(site: Site) -> None:
-    engine = Engine(site.settings.require_database_url())
     tenant = site.settings.tenant
 
     async def fill() -> None:
-        async with engine.begin() as connection:
+        async with site.engine.begin() as connection:
             other = update(sessions).where(is_session(sessions, tenant, "other"))
             await connection.execute(other.values(status="active"))
             await connection.execute(update(tenants).where(tenants.c.tenant == tenant).values(max_active_sessions=1))
@@ -143,7 +139,6 @@ async def test_a_session_whose_place_was_filled_when_the_answer_was_lost_is_as_i
         added = (await session.add_user_message("I am back")).message
         seen = await session.get()
         assert (seen.status, seen.active_message_id) == ("active", added.message_id)
-    await engine.dispose()
 
 
 async def test_an_idle_session_is_suspended_and_not_archived_at_once_when_the_answer_is_lost(site: Site) -> None:

@@ -32,11 +32,10 @@ NO_INDEX = "http://127.0.0.1:9"
 
 
 async def _ingest(client: Client, settings: Settings, corpus: str) -> None:
-    engine = Engine(settings.require_database_url())
-    with tempfile.TemporaryDirectory() as name:
-        folder = _write(Path(name))
-        await ingest_folder(client, PostgresCorpusStore(engine), folder, corpus=corpus, task_queue=settings.task_queue)
-    await engine.dispose()
+    async with Engine(settings.require_database_url()) as engine:
+        with tempfile.TemporaryDirectory() as name:
+            folder, store = _write(Path(name)), PostgresCorpusStore(engine)
+            await ingest_folder(client, store, folder, corpus=corpus, task_queue=settings.task_queue)
 
 
 def _write(folder: Path) -> Path:

@@ -163,17 +163,16 @@ async def _worker(
     queue: str,
     store: Callable[[Engine], PostgresSessionStore] = PostgresSessionStore,
 ) -> AsyncIterator[None]:
-    engine = Engine(settings.require_database_url())
-    activities = SessionActivities(store(engine), PostgresReader(engine), ToldCompiler(), count)
-    async with Worker(
-        client,
-        task_queue=queue,
-        workflows=[SessionWorkflow],
-        activities=activities.all(),
-        workflow_runner=SessionRunner(),
-    ):
-        yield
-    await engine.dispose()
+    async with Engine(settings.require_database_url()) as engine:
+        activities = SessionActivities(store(engine), PostgresReader(engine), ToldCompiler(), count)
+        async with Worker(
+            client,
+            task_queue=queue,
+            workflows=[SessionWorkflow],
+            activities=activities.all(),
+            workflow_runner=SessionRunner(),
+        ):
+            yield
 
 
 RACES: Mapping[str, Callable[[Client, Settings, str], Awaitable[None]]] = {

@@ -88,16 +88,15 @@ async def corpora_with(
 ) -> AsyncIterator[Corpora]:
     """A worker that has `embedder`."""
     assert stack.addresses.weaviate is not None
-    engine = Engine(database_url, pool_size=8)
-    store = PostgresCorpusStore(engine)
-    index = WeaviateIndex(stack.addresses.weaviate, stack.addresses.weaviate_grpc_port, embedder.id)
-    queue = task_queue or tenant
-    activities = [*CorpusActivities(store, embedder).all(), *IndexActivities(store, index, embedder.id).all()]
-    async with Worker(client, task_queue=queue, workflows=[IngestCorpus], activities=activities):
-        compiler = WorkingSetCompiler(store, index, embedder)
-        yield Corpora(client, engine, store, index, embedder, compiler, tenant, queue)
-    await index.close()
-    await engine.dispose()
+    async with Engine(database_url, pool_size=8) as engine:
+        store = PostgresCorpusStore(engine)
+        index = WeaviateIndex(stack.addresses.weaviate, stack.addresses.weaviate_grpc_port, embedder.id)
+        queue = task_queue or tenant
+        activities = [*CorpusActivities(store, embedder).all(), *IndexActivities(store, index, embedder.id).all()]
+        async with Worker(client, task_queue=queue, workflows=[IngestCorpus], activities=activities):
+            compiler = WorkingSetCompiler(store, index, embedder)
+            yield Corpora(client, engine, store, index, embedder, compiler, tenant, queue)
+        await index.close()
 
 
 DOCUMENTS = {

@@ -12,7 +12,6 @@ from temporalio.client import Client, WorkflowExecutionStatus
 
 from activities.embedder import MiniLm
 from activities.stores.corpus_store import PostgresCorpusStore
-from activities.stores.engine import Engine
 from perdure.cli.output import INTERRUPTED
 from perdure.corpus import IngestReport, ingest_workflow_id
 from tests.retrieval.conftest import DOCUMENTS, corpora_with, write
@@ -70,14 +69,13 @@ async def test_an_ingest_goes_on_where_a_killed_worker_was_and_does_nothing_twic
     stack: Stack, settings: Settings, tmp_path: Path
 ) -> None:
     folder = write(tmp_path / "many", {f"{n}.txt": f"Note number {n}.\n" for n in range(FILES)})
-    engine = Engine(settings.require_database_url())
-    store = PostgresCorpusStore(engine)
-
-    async def held() -> set[str]:
-        return {span.span_id for span in await store.visible(settings.tenant, "docs", 1, "0" * 32, 1000)}
-
     with embeddings_server() as server:
         async with site_on(stack, settings, tmp_path) as site:
+            store = PostgresCorpusStore(site.engine)
+
+            async def held() -> set[str]:
+                return {span.span_id for span in await store.visible(settings.tenant, "docs", 1, "0" * 32, 1000)}
+
             remote = {"embedder_url": server.url, "embedder_model": "m", "embedder_dimension": str(DIMENSION)}
             worker = await site.start_worker(module="tests.support.brisk_worker", **remote)
             server.answers = ANSWERS
@@ -109,4 +107,3 @@ async def test_an_ingest_goes_on_where_a_killed_worker_was_and_does_nothing_twic
             )
             assert len(answered) == len(before)
             assert not answered & again
-    await engine.dispose()

@@ -10,7 +10,6 @@ from typing import Any
 
 from activities.commit import Answered, Commit, Committed, ReadAnswer
 from activities.ports import SessionStore
-from activities.stores.engine import Engine
 from activities.stores.session_store import PostgresSessionStore
 from perdure.contract import AddMessage
 from perdure.events import Event
@@ -93,14 +92,12 @@ async def test_only_a_repetition_that_is_answered_is_read_back(site: Site, calle
     await caller.update("add_message", body)
     digest = command_of("add_message", AddMessage.model_validate(body), "", datetime.now(UTC)).body_hash
     asked = ReadAnswer(tenant=site.settings.tenant, session_id="talk", key="k", body_hash=digest)
-    engine = Engine(site.settings.require_database_url())
-    store = PostgresSessionStore(engine)
+    store = PostgresSessionStore(site.engine)
     found = await store.read_answer(asked)
     assert (found.body_hash, len(found.events)) == (digest, 1)
     for other in ({"answered": False}, {"body_hash": "another"}):
         assert await store.read_answer(asked.model_copy(update=other)) == Answered(body_hash=digest)
     assert await store.read_answer(asked.model_copy(update={"key": "unknown"})) == Answered()
-    await engine.dispose()
 
 
 async def test_what_was_stored_together_with_a_deletion_is_gone_with_it(site: Site, unique: str) -> None:

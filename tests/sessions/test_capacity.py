@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from sqlalchemy import select, update
@@ -18,22 +17,14 @@ from tests.support.site import Site
 from workflows.core.state import RECEIPTS
 
 
-@pytest.fixture
-async def engine(site: Site) -> AsyncIterator[Engine]:
-    """Of the database that the sessions are in."""
-    engine = Engine(site.settings.require_database_url())
-    yield engine
-    await engine.dispose()
-
-
 async def _limit(engine: Engine, tenant: str, limit: int) -> None:
     async with engine.begin() as connection:
         await connection.execute(insert(tenants).values(tenant=tenant).on_conflict_do_nothing())
         await connection.execute(update(tenants).where(tenants.c.tenant == tenant).values(max_active_sessions=limit))
 
 
-async def test_a_session_over_the_limit_is_refused_and_leaves_no_trace(site: Site, engine: Engine) -> None:
-    await _limit(engine, site.settings.tenant, 1)
+async def test_a_session_over_the_limit_is_refused_and_leaves_no_trace(site: Site) -> None:
+    await _limit(site.engine, site.settings.tenant, 1)
     await site.client.start_session("a")
     with pytest.raises(CapacityExceeded) as refused:
         await site.client.start_session("b")
@@ -43,22 +34,20 @@ async def test_a_session_over_the_limit_is_refused_and_leaves_no_trace(site: Sit
     assert [session.session_id for session in listed.sessions] == ["a"]
 
 
-async def test_of_twenty_sessions_created_at_once_as_many_are_made_as_may_be(site: Site, engine: Engine) -> None:
-    await _limit(engine, site.settings.tenant, 5)
+async def test_of_twenty_sessions_created_at_once_as_many_are_made_as_may_be(site: Site) -> None:
+    await _limit(site.engine, site.settings.tenant, 5)
     told = await asyncio.gather(
         *(site.client.start_session(f"s{number}") for number in range(20)), return_exceptions=True
     )
     assert sum(isinstance(item, SessionHandle) for item in told) == 5
     assert sum(isinstance(item, CapacityExceeded) for item in told) == 15
-    async with engine.connect() as connection:
+    async with site.engine.connect() as connection:
         rows = await connection.execute(select(sessions.c.session_id).where(sessions.c.tenant == site.settings.tenant))
         assert len(rows.all()) == 5
 
 
-async def test_a_suspended_session_does_not_come_back_over_the_limit_and_stays_suspended(
-    site: Site, engine: Engine
-) -> None:
-    await _limit(engine, site.settings.tenant, 1)
+async def test_a_suspended_session_does_not_come_back_over_the_limit_and_stays_suspended(site: Site) -> None:
+    await _limit(site.engine, site.settings.tenant, 1)
     b = await site.client.start_session("b")
     await b.suspend()
     a = await site.client.start_session("a")
@@ -74,14 +63,14 @@ async def test_a_suspended_session_does_not_come_back_over_the_limit_and_stays_s
         await a.resume()
 
 
-async def test_a_late_repeat_needs_no_place(site: Site, engine: Engine) -> None:
+async def test_a_late_repeat_needs_no_place(site: Site) -> None:
     session = await site.client.start_session("a")
     first = await session.add_message("user", "x", message_id="first")
     for number in range(0, RECEIPTS + 1, MAX_BATCH):  # the run forgets the key
         keyed = (session.add_message("tool", "y", message_id=f"m{number + n}") for n in range(MAX_BATCH))
         await asyncio.gather(*keyed)
     await session.suspend()
-    await _limit(engine, site.settings.tenant, 1)
+    await _limit(site.engine, site.settings.tenant, 1)
     await site.client.start_session("b")
     before = await site.reader.get_session(site.settings.tenant, "a")
     assert await session.add_message("user", "x", message_id="first") == first
@@ -93,12 +82,12 @@ async def test_a_late_repeat_needs_no_place(site: Site, engine: Engine) -> None:
     assert before.status == "suspended"
 
 
-async def test_other_tenants_are_not_counted(site: Site, engine: Engine) -> None:
+async def test_other_tenants_are_not_counted(site: Site) -> None:
     other = f"{site.settings.tenant}-other"
     client = Client(site.client.temporal, tenant=other, task_queue=site.settings.task_queue)
     await client.start_session("a")
-    await _limit(engine, other, 1)
-    await _limit(engine, site.settings.tenant, 1)
+    await _limit(site.engine, other, 1)
+    await _limit(site.engine, site.settings.tenant, 1)
     await site.client.start_session("a")
     with pytest.raises(CapacityExceeded):
         await client.start_session("b")

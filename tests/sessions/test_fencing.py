@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,7 +10,6 @@ from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
 from activities.commit import Commit, Open, Owner
-from activities.stores.engine import Engine
 from activities.stores.session_rows import is_session
 from activities.stores.session_store import PostgresSessionStore
 from activities.stores.tables import events, messages, sessions
@@ -32,17 +30,9 @@ SESSION = "talk"
 
 
 @pytest.fixture
-async def engine(site: Site) -> AsyncIterator[Engine]:
-    """Connections of the test's own."""
-    engine = Engine(site.settings.require_database_url())
-    yield engine
-    await engine.dispose()
-
-
-@pytest.fixture
-def store(engine: Engine) -> PostgresSessionStore:
+def store(site: Site) -> PostgresSessionStore:
     """The store that workers have."""
-    return PostgresSessionStore(engine)
+    return PostgresSessionStore(site.engine)
 
 
 async def _open(store: PostgresSessionStore, site: Site, owner: Owner) -> SessionState:
@@ -112,11 +102,9 @@ async def test_a_displaced_run_cannot_take_its_session_back(site: Site, store: P
     assert await _say(store, known, LATE, "still mine") == "committed"
 
 
-async def test_a_running_session_that_another_run_has_taken_refuses_its_next_message_and_ends(
-    caller: Caller, engine: Engine
-) -> None:
+async def test_a_running_session_that_another_run_has_taken_refuses_its_next_message_and_ends(caller: Caller) -> None:
     await caller.says("Hello")
-    async with engine.begin() as connection:
+    async with caller.site.engine.begin() as connection:
         row = update(sessions).where(is_session(sessions, caller.site.settings.tenant, SESSION))
         await connection.execute(row.values(owner="another", owner_started_at=datetime.now(UTC) + timedelta(seconds=1)))
     with pytest.raises(WorkflowUpdateFailedError) as refused:
@@ -130,16 +118,14 @@ async def test_a_running_session_that_another_run_has_taken_refuses_its_next_mes
     assert await _stored(caller.site) == ["Hello"]
 
 
-async def test_a_session_whose_newest_message_postgres_lost_goes_on_from_what_is_there(
-    site: Site, engine: Engine
-) -> None:
+async def test_a_session_whose_newest_message_postgres_lost_goes_on_from_what_is_there(site: Site) -> None:
     session = await site.client.start_session(SESSION)
     first = (await session.add_user_message("Hello")).message
     tenant = site.settings.tenant
-    async with engine.begin() as connection:  # as a failover leaves it to a standby that lagged behind
+    async with site.engine.begin() as connection:  # as a failover leaves it to a standby that lagged behind
         before = (await connection.execute(select(sessions).where(is_session(sessions, tenant, SESSION)))).one()
     await session.add_user_message("Lost", message_id="lost")
-    async with engine.begin() as connection:
+    async with site.engine.begin() as connection:
         newer = events.c.sequence > before.event_sequence
         await connection.execute(delete(events).where(is_session(events, tenant, SESSION), newer))
         await connection.execute(
@@ -159,11 +145,11 @@ async def test_a_session_whose_newest_message_postgres_lost_goes_on_from_what_is
     assert await _stored(site) == ["Hello", "And now?", "Lost"]
 
 
-async def test_a_run_whose_clock_is_behind_its_predecessors_is_waited_for(site: Site, engine: Engine) -> None:
+async def test_a_run_whose_clock_is_behind_its_predecessors_is_waited_for(site: Site) -> None:
     session = await site.client.start_session(SESSION)
     await session.add_user_message("Hello")
     await site.bare.get_workflow_handle(session.workflow_id).terminate()
-    async with engine.begin() as connection:
+    async with site.engine.begin() as connection:
         row = update(sessions).where(is_session(sessions, site.settings.tenant, SESSION))
         await connection.execute(row.values(owner_started_at=datetime.now(UTC) + timedelta(seconds=2)))
     assert (await session.add_user_message("Still here?")).message.sequence_number == 1

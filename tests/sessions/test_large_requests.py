@@ -13,7 +13,6 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowUpdateFailedError
 
 from activities.commit import Commit, Owner
 from activities.session import PAGE_BYTES
-from activities.stores.engine import Engine
 from activities.stores.session_store import CATCH_UP_BYTES, PostgresSessionStore
 from perdure.contract import MAX_BATCH, MAX_IN_FLIGHT, MAX_REQUEST_BYTES, ReadMessages
 from perdure.errors import PayloadTooLarge
@@ -65,7 +64,6 @@ async def test_a_batch_that_grows_when_it_is_written_is_answered_each_time_or_re
 async def test_large_messages_at_once_are_answered_or_sent_back(
     stack: Stack, settings: Settings, tmp_path: Path
 ) -> None:
-    engine = Engine(settings.require_database_url())
     async with site_on(stack, settings, tmp_path) as site:
         caller = await Caller.start(site, "crowd", task_timeout=TASK_TIMEOUT)
 
@@ -77,7 +75,7 @@ async def test_large_messages_at_once_are_answered_or_sent_back(
             return "answered"
 
         posts = [asyncio.create_task(post(number)) for number in range(MAX_IN_FLIGHT)]
-        async with engine.begin() as lock:  # while nothing can be stored, all that is taken stays in flight
+        async with site.engine.begin() as lock:  # while nothing can be stored, all that is taken stays in flight
             await lock.execute(text("LOCK TABLE messages IN SHARE MODE"))
             async with site.worker_here():
                 await asyncio.wait(posts, return_when=asyncio.FIRST_COMPLETED)  # sent back, as none can be answered
@@ -86,7 +84,6 @@ async def test_large_messages_at_once_are_answered_or_sent_back(
                 assert set(told) == {"answered", "TooMuchInFlight"}
                 assert (await caller.session()).message_count == told.count("answered")
                 assert await still_open(caller)
-    await engine.dispose()
 
 
 async def test_a_client_sends_again_what_was_too_much_at_once(site: Site) -> None:
@@ -174,9 +171,7 @@ async def test_what_a_run_that_is_behind_catches_up_with_is_bounded_in_bytes(sit
         events=[],
         changed={"event_sequence": 2},
     )
-    engine = Engine(site.settings.require_database_url())
-    found = await PostgresSessionStore(engine).commit(request, [], {})
-    await engine.dispose()
+    found = await PostgresSessionStore(site.engine).commit(request, [], {})
     assert found.outcome == "behind"
     assert [event.sequence for event in found.events] == [2, 3]
     assert sum(len(event.model_dump_json().encode()) for event in found.events) < CATCH_UP_BYTES

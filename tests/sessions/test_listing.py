@@ -11,7 +11,6 @@ from functools import partial
 import pytest
 from sqlalchemy import update
 
-from activities.stores.engine import Engine
 from activities.stores.tables import sessions
 from perdure import InvalidRequest, SessionNotFound
 from perdure.listing import list_by_visibility
@@ -49,11 +48,9 @@ async def test_a_list_is_walked_by_its_cursor_with_each_session_once(site: Site)
 
 async def test_of_sessions_that_changed_at_the_same_time_each_is_listed_once(site: Site) -> None:
     await site.sessions(4)
-    engine = Engine(site.settings.require_database_url())
-    async with engine.begin() as connection:
+    async with site.engine.begin() as connection:
         mine = sessions.c.tenant == site.settings.tenant
         await connection.execute(update(sessions).where(mine).values(updated_at=datetime(2026, 1, 1, tzinfo=UTC)))
-    await engine.dispose()
     first = await site.reader.list_sessions(site.settings.tenant, SessionFilter(limit=2))
     rest = await site.reader.list_sessions(site.settings.tenant, SessionFilter(limit=2, cursor=first.cursor))
     assert [s.session_id for s in (*first.sessions, *rest.sessions)] == ["s0", "s1", "s2", "s3"]

@@ -19,15 +19,17 @@ from workers.settings import Settings
 async def main(corpus: str, queries: list[str]) -> None:
     """Print a JSON list with the text and the hash of each query, and whether it is degraded."""
     settings = Settings.load()
-    engine = Engine(settings.require_database_url())
-    async with open_embedder(settings) as embedder, open_index(settings, embedder) as index:
+    async with (
+        Engine(settings.require_database_url()) as engine,
+        open_embedder(settings) as embedder,
+        open_index(settings, embedder) as index,
+    ):
         config = CompilerConfig(retrieval_timeout=timedelta(seconds=15))  # the machine may be slow
         compiler = compiler_of(PostgresCorpusStore(engine), index, embedder, CompilerMetrics(telemetry.meter()))
         made = [
             await compiler.compile(tenant=settings.tenant, corpus=corpus, query=query, config=config)
             for query in queries
         ]
-    await engine.dispose()
     print(json.dumps([[found.text, found.context_hash, found.degraded] for found in made]))
 
 

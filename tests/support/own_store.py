@@ -52,11 +52,10 @@ async def worker_on(
     site: Site, make: Callable[[SessionStore], SessionStore] = OwnStore, compiler: Compiler | None = None
 ) -> AsyncIterator[None]:
     """A worker whose sessions are stored by what `make` makes of the real store."""
-    engine = Engine(site.settings.require_database_url())
-    store = make(PostgresSessionStore(engine))
-    activities = SessionActivities(store, site.reader, compiler or ToldCompiler(), count)
     client = await connect_temporal(site.stack.settings)
-    try:
+    async with Engine(site.settings.require_database_url()) as engine:
+        store = make(PostgresSessionStore(engine))
+        activities = SessionActivities(store, site.reader, compiler or ToldCompiler(), count)
         async with Worker(
             client,
             task_queue=site.settings.task_queue,
@@ -65,5 +64,3 @@ async def worker_on(
             workflow_runner=SessionRunner(),
         ):
             yield
-    finally:
-        await engine.dispose()

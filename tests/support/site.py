@@ -37,7 +37,8 @@ OUTLIVED = "a post in flight was accepted all the same"
 class Site:
     """One test's tenant, database and task queue on a stack, with the workers it starts.
 
-    `client` is Perdure's; `bare` is Temporal's own, with the retries that it makes by itself.
+    `client` is Perdure's; `bare` is Temporal's own, with the retries that it makes by itself. `engine` is the test's
+    own, and no worker's.
     """
 
     def __init__(
@@ -46,14 +47,15 @@ class Site:
         settings: Settings,
         client: Client,
         bare: TemporalClient,
-        reader: PostgresReader,
+        engine: Engine,
         folder: Path,
     ) -> None:
         self.stack = stack
         self.settings = settings
         self.client = client
         self.bare = bare
-        self.reader = reader
+        self.engine = engine
+        self.reader = PostgresReader(engine)
         self.folder = folder
         self.ledger = Ledger(folder / "ledger.jsonl")
         self.workers: list[WorkerProcess] = []
@@ -117,18 +119,14 @@ class Site:
 
     async def ingest(self, folder: Path, corpus: str) -> None:
         """Fill a corpus of the tenant; a worker must run."""
-        engine = Engine(self.settings.require_database_url())
-        try:
-            await ingest_folder(
-                self.bare,
-                PostgresCorpusStore(engine),
-                folder,
-                corpus=corpus,
-                tenant=self.settings.tenant,
-                task_queue=self.settings.task_queue,
-            )
-        finally:
-            await engine.dispose()
+        await ingest_folder(
+            self.bare,
+            PostgresCorpusStore(self.engine),
+            folder,
+            corpus=corpus,
+            tenant=self.settings.tenant,
+            task_queue=self.settings.task_queue,
+        )
 
     def logs(self) -> Sequence[Path]:
         """What the workers wrote."""
@@ -138,22 +136,20 @@ class Site:
 @asynccontextmanager
 async def site_on(stack: Stack, settings: Settings, folder: Path) -> AsyncIterator[Site]:
     """A site without workers; at the end those that were started are gone."""
-    engine = Engine(settings.require_database_url())
-    reader = PostgresReader(engine)
-    client = await Client.connect(
-        stack.addresses.temporal,
-        namespace=stack.addresses.namespace,
-        tenant=settings.tenant,
-        task_queue=settings.task_queue,
-        reader=reader,
-    )
-    site = Site(stack, settings, client, await connect_temporal(stack.settings), reader, folder)
-    try:
-        yield site
-    finally:
-        await asyncio.gather(*(worker.kill() for worker in site.workers))
-        site.ledger.close()
-        await engine.dispose()
+    async with Engine(settings.require_database_url()) as engine:
+        client = await Client.connect(
+            stack.addresses.temporal,
+            namespace=stack.addresses.namespace,
+            tenant=settings.tenant,
+            task_queue=settings.task_queue,
+            reader=PostgresReader(engine),
+        )
+        site = Site(stack, settings, client, await connect_temporal(stack.settings), engine, folder)
+        try:
+            yield site
+        finally:
+            await asyncio.gather(*(worker.kill() for worker in site.workers))
+            site.ledger.close()
 
 
 @asynccontextmanager

@@ -38,6 +38,6 @@ def test_an_error_is_one_line_without_sql_that_says_what_to_do(
 
 
 async def test_a_reader_of_the_commands_says_by_name_that_postgres_is_away() -> None:
-    engine = Engine("postgresql+psycopg://perdure@127.0.0.1:9/perdure", explain=explained)
-    with pytest.raises(Unavailable, match="PostgreSQL does not answer"):
-        await PostgresReader(engine).list_sessions("default", SessionFilter())
+    async with Engine("postgresql+psycopg://perdure@127.0.0.1:9/perdure", explain=explained) as engine:
+        with pytest.raises(Unavailable, match="PostgreSQL does not answer"):
+            await PostgresReader(engine).list_sessions("default", SessionFilter())

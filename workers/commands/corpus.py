@@ -136,11 +136,8 @@ async def _store(settings: Settings) -> AsyncIterator[PostgresCorpusStore]:
     from activities.stores.corpus_store import PostgresCorpusStore
     from activities.stores.engine import Engine
 
-    engine = Engine(settings.require_database_url(), pool_size=2)
-    try:
+    async with Engine(settings.require_database_url(), pool_size=2) as engine:
         yield PostgresCorpusStore(engine)
-    finally:
-        await engine.dispose()
 
 
 async def _connected(settings: Settings) -> Client:
