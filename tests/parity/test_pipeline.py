@@ -16,8 +16,8 @@ from activities.working_sets.compiler import WorkingSetCompiler
 from activities.working_sets.fusion import by_score, diversify, fuse, similarities
 from activities.working_sets.packing import Packed, pack
 from perdure.working_set import CompilerConfig, WorkingSet, context_hash
-from tests.unit.retrieval import test_retrieval as fakes
-from tests.unit.retrieval.test_fusion import vector
+from tests.unit.retrieval import fakes
+from tests.unit.retrieval.fakes import vector
 from tests.unit.retrieval.test_packing import UNUSUAL, packed, span
 
 EMPTY_HASH = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -78,6 +78,7 @@ def test_case_41_diversity_reorders_by_its_weight(weight: float, order: str) -> 
 
 def test_case_42_a_candidate_without_a_vector_resembles_nothing() -> None:
     assert diversify([3.0, 2.0, 1.0], [vector(1, 0), vector(1, 0), None], 0.0) == [0, 2, 1]
+    assert diversify([2.0, 1.0], [None, None], 0.5) == [0, 1]
 
 
 def words(text: str, _: str) -> int:
@@ -113,8 +114,8 @@ def test_case_44_a_span_over_half_of_the_budget_is_used(size: int) -> None:
 
 
 def test_case_46_similarity_is_half_of_one_plus_the_cosine_and_another_dimension_is_an_error() -> None:
-    found = similarities(vector(1, 0, 0), [vector(1, 0, 0), vector(0.9, 0.1, 0)])
-    assert found == pytest.approx([1.0, 0.99694], abs=1e-5)
+    found = similarities(vector(1, 0, 0), [vector(1, 0, 0), vector(0, 1, 0), vector(0.9, 0.1, 0)])
+    assert found == pytest.approx([1.0, 0.5, 0.99694], abs=1e-5)
     with pytest.raises(ValueError, match="dimension"):
         similarities(vector(1, 0, 0), [vector(1, 0)])
 

@@ -14,7 +14,7 @@ from perdure.working_set import CompilerConfig
 from tests.parity.conftest import NOTES
 from tests.retrieval.conftest import DOCUMENTS, PATIENT, Corpora, corpora_with, write
 from tests.support.stack import database
-from tests.unit.retrieval.test_fusion import vector
+from tests.unit.retrieval.fakes import vector
 from tests.unit.retrieval.test_packing import span
 from workers.stack.stack import Stack
 

@@ -12,7 +12,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from activities.working_sets.breaker import Breaker
 from activities.working_sets.compiler import WorkingSetCompiler
 from perdure.working_set import CompilerConfig
-from tests.unit.retrieval.test_retrieval import Corpora, Embedder, Index
+from tests.unit.retrieval.fakes import Corpora, Embedder, Index
 from workers.compiler_metrics import CompilerMetrics
 
 

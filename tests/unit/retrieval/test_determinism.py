@@ -15,7 +15,7 @@ from activities.working_sets.explain import Explain
 from activities.working_sets.fusion import by_score, diversify, fuse, similarities
 from activities.working_sets.retrieval import Found, Scored, ordered
 from perdure.working_set import CompilerConfig, WorkingSet
-from tests.unit.retrieval import test_retrieval as fakes
+from tests.unit.retrieval import fakes
 
 REPEATS = 10_000
 DIMENSION = 8

@@ -10,7 +10,7 @@ from activities.spans import CorpusState, Hit, KeptVersion
 from activities.working_sets.compiler import WorkingSetCompiler
 from activities.working_sets.retrieval import EXACT_SPANS
 from perdure.working_set import CompilerConfig
-from tests.unit.retrieval import test_retrieval as fakes
+from tests.unit.retrieval import fakes
 
 
 class Corpora(fakes.Corpora):

@@ -15,7 +15,7 @@ from activities.corpora.batch import CutFile, StagedFile
 from activities.corpora.corpus import CorpusActivities
 from activities.corpora.ingest import Begun, Publish, Step, Upload
 from activities.spans import EmbedderId, EmbedderRefused
-from tests.unit.retrieval.test_retrieval import Embedder
+from tests.unit.retrieval.fakes import Embedder
 
 FILE = StagedFile(
     sequence=0, path="a.md", content="# One\n\nof many lines\n", content_hash="h", action="create", stored=False
