@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from temporalio.client import Client
@@ -12,6 +14,9 @@ from temporalio.client import Client
 from tests.support.stack import TEMPLATE, data_dir, database, execute, stack_settings
 from workers.settings import Settings, connect_temporal
 from workers.stack.stack import Stack
+
+if TYPE_CHECKING:
+    from tests.support.site import Site
 
 
 @pytest.fixture(scope="session")
@@ -49,6 +54,24 @@ def unique() -> str:
 def settings(stack: Stack, database_url: str, unique: str) -> Settings:
     """Settings that lead to the stack, with a database, a task queue and a tenant of the test's own."""
     return stack.settings.model_copy(update={"database_url": database_url, "task_queue": unique, "tenant": unique})
+
+
+@pytest.fixture(scope="session")
+async def shared_settings(stack: Stack, template_database: str) -> AsyncIterator[Settings]:
+    """Settings of a worker in this process that tests share; it polls as long as they last."""
+    from tests.support.site import shared_worker
+
+    async with shared_worker(stack, template_database) as settings:
+        yield settings
+
+
+@pytest.fixture
+async def site(stack: Stack, shared_settings: Settings, unique: str, tmp_path: Path) -> AsyncIterator[Site]:
+    """The test's own tenant, served by the shared worker."""
+    from tests.support.site import site_on
+
+    async with site_on(stack, shared_settings.model_copy(update={"tenant": unique}), tmp_path) as site:
+        yield site
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A worker in this process that these tests share, each with a tenant of its own; and clients of it."""
+"""Deployments of a test's own, and clients of them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,8 @@ from activities.stores.engine import Engine
 from activities.stores.session_reader import PostgresReader
 from perdure import Client
 from tests.retrieval.conftest import write
-from tests.support.site import shared_worker
 from workers.ingest_folder import ingest_folder
 from workers.settings import Settings
-from workers.stack.stack import Stack
 from workers.worker import running_worker
 
 PATIENT = {"retrieval": {"retrieval_timeout": 15}}
@@ -63,13 +61,6 @@ async def idle_service(settings: Settings, temporal_client: TemporalClient) -> A
     brisk = settings.model_copy(update={"graceful_shutdown_timeout": timedelta(seconds=1)})
     async with Engine(brisk.require_database_url()) as engine:
         yield Service(brisk, temporal_client, engine)
-
-
-@pytest.fixture(scope="session")
-async def shared_settings(stack: Stack, template_database: str) -> AsyncIterator[Settings]:
-    """Settings of the worker that these tests share; it polls as long as they last."""
-    async with shared_worker(stack, template_database, "client") as settings:
-        yield settings
 
 
 @pytest.fixture

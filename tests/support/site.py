@@ -153,8 +153,9 @@ async def site_on(stack: Stack, settings: Settings, folder: Path) -> AsyncIterat
 
 
 @asynccontextmanager
-async def shared_worker(stack: Stack, template_database: str, name: str) -> AsyncIterator[Settings]:
+async def shared_worker(stack: Stack, template_database: str) -> AsyncIterator[Settings]:
     """Settings of a worker in this process that many tests share; each test has a tenant of its own there."""
+    name = "shared"
     async with database(stack, template_database) as url:
         settings = stack.settings.model_copy(update={"database_url": url, "task_queue": name})
         folder = stack.settings.data_dir / name
