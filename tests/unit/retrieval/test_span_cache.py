@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from activities.spans import Span
 from activities.working_sets.span_cache import SpanCache
-from tests.unit.retrieval.test_retrieval import SPAN, Corpora
+from tests.unit.retrieval.fakes import SPAN, Corpora
 
 
 class Noted(Corpora):
