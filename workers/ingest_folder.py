@@ -16,6 +16,7 @@ from temporalio.service import RPCError
 
 from activities.corpora.chunking import chunker_of
 from activities.corpora.ports import CorpusStore
+from perdure.base import parse
 from perdure.contract import INGEST_WORKFLOW, TASK_QUEUE
 from perdure.corpus import (
     GET_PROGRESS,
@@ -111,7 +112,7 @@ async def reindex(
         InvalidRequest: the names are no ids, or the workers have another embedder than the corpus was made with.
         Unavailable: the workers have no span index, or it is away; the old one is left as it is.
     """
-    request = Ingest(tenant=tenant, corpus=corpus)
+    request = parse(Ingest, {"tenant": tenant, "corpus": corpus})
     handle = await _start(client, ingest_workflow_id(tenant, corpus), task_queue, request, on_progress)
     on_progress(request.report.model_copy(update={"phase": "indexing"}))
     return await follow(handle, on_progress)

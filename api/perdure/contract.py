@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import AfterValidator, Field, field_validator
 
 from perdure.base import Overrides, Request, Result, whole
-from perdure.errors import InvalidRequest, PayloadTooLarge
-from perdure.ids import DEFAULT_TENANT, is_id, not_an_id
+from perdure.errors import PayloadTooLarge
+from perdure.ids import DEFAULT_TENANT, Id
 from perdure.message import Content, Message, Text, check_metadata, check_role, check_text
 from perdure.session import Session, SessionConfig
 from perdure.working_set import WorkingSet, WorkingSetRef
@@ -47,17 +47,6 @@ def check_request_size(size: int) -> None:
         )
 
 
-def check_id(value: str) -> str:
-    """The id, if it is one.
-
-    Raises:
-        InvalidRequest: it is none.
-    """
-    if not is_id(value):
-        raise InvalidRequest(not_an_id(value), value=value)
-    return value
-
-
 def _metadata(value: dict[str, Any] | None) -> dict[str, Any] | None:
     check_metadata(value)
     return value
@@ -69,7 +58,6 @@ def _title(value: str | None) -> str | None:
 
 
 Counting: TypeAlias = Literal["tokenizer", "estimate"]
-Id = Annotated[Text, AfterValidator(check_id)]
 RoleField = Annotated[Text, AfterValidator(check_role)]
 Metadata = Annotated[dict[str, Any] | None, AfterValidator(_metadata)]
 Title = Annotated[Text | None, AfterValidator(_title)]

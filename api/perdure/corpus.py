@@ -8,9 +8,8 @@ from typing import Literal, TypeAlias
 from pydantic import Field
 
 from perdure.base import Request, Result
-from perdure.contract import Id
 from perdure.errors import InvalidRequest
-from perdure.ids import DEFAULT_TENANT, check_names
+from perdure.ids import DEFAULT_TENANT, Id, check_names
 
 GET_PROGRESS = "progress"
 """Query of the workflow `IngestCorpus`, answered with an `IngestReport`."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Annotated
+
+from pydantic import AfterValidator, Strict
 
 from perdure.errors import InvalidSessionId, PerdureError
 
@@ -18,6 +21,15 @@ def is_id(value: object) -> bool:
 def not_an_id(value: object) -> str:
     """What is said of such a value."""
     return f"Not an id: {value!r}. Use 1 to 128 characters of A-Z a-z 0-9 . _ : -"
+
+
+def _id(value: str) -> str:
+    if not is_id(value):
+        raise ValueError(not_an_id(value))  # and not `InvalidRequest`, which would not say in which field
+    return value
+
+
+Id = Annotated[str, Strict(), AfterValidator(_id)]
 
 
 def is_tenant(value: object) -> bool:

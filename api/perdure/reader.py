@@ -7,9 +7,10 @@ from typing import Any, Protocol, Self
 from pydantic import AwareDatetime, Field, ModelWrapValidatorHandler, ValidationError, model_validator
 
 from perdure.base import Request, Result, refused
-from perdure.contract import Id, MessagePage, Metadata, ReadMessages, Replay
+from perdure.contract import MessagePage, Metadata, ReadMessages, Replay
 from perdure.errors import InvalidRequest, PayloadTooLarge
 from perdure.events import Event
+from perdure.ids import Id
 from perdure.session import Session, SessionPage, Status
 
 

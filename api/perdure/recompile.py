@@ -7,8 +7,8 @@ from typing import Any, Literal, TypeAlias
 from pydantic import Field, field_validator
 
 from perdure.base import Overrides, Request, Result, whole
-from perdure.contract import MAX_NUMBER, Id
-from perdure.ids import DEFAULT_TENANT
+from perdure.contract import MAX_NUMBER
+from perdure.ids import DEFAULT_TENANT, Id
 from perdure.working_set import CompilerConfig
 
 MAX_TURNS = 200

@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from perdure.calls import Calls
-from perdure.contract import RECOMPILE_WORKFLOW, Replay, Turn, check_id
-from perdure.errors import IdempotencyConflict, MessageNotFound
+from perdure.contract import RECOMPILE_WORKFLOW, Replay, Turn
+from perdure.errors import IdempotencyConflict, InvalidRequest, MessageNotFound
 from perdure.fields import check_durations
+from perdure.ids import is_id, not_an_id
 from perdure.recompile import Comparison, Recompile, recompile_workflow_id
 from perdure.transport import Run
 
@@ -26,7 +27,10 @@ async def recompile(calls: Calls, request: Recompile, request_id: str | None, ti
         InvalidRequest: the request id is none, or the timeout.
     """
     check_durations(timeout=timeout)
-    key = check_id(str(uuid.uuid4()) if request_id is None else request_id)
+    key = str(uuid.uuid4()) if request_id is None else request_id
+    if not is_id(key):
+        problem = not_an_id(key)
+        raise InvalidRequest(f"request_id: {problem}", errors=[{"field": "request_id", "problem": problem}])
     answer = await calls.run(
         Run(
             workflow=RECOMPILE_WORKFLOW,

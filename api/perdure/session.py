@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from perdure.base import Result
-from perdure.ids import is_id, not_an_id
+from perdure.ids import Id
 from perdure.message import MAX_CONTENT_BYTES
 from perdure.working_set import CompilerConfig
 
@@ -36,19 +36,12 @@ class SessionConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    corpus: str | None = None
+    corpus: Id | None = None
     retrieval: CompilerConfig = CompilerConfig()
     idle_timeout: timedelta = Field(default=timedelta(minutes=30), gt=timedelta(0), le=MAX_WAIT)
     archive_after: timedelta = Field(default=timedelta(days=7), gt=timedelta(0), le=MAX_WAIT)
     max_content_bytes: int = Field(default=MAX_CONTENT_BYTES, ge=1, le=512 * 1024)
     run_budget: RunBudget = RunBudget()
-
-    @field_validator("corpus")
-    @classmethod
-    def _corpus_is_an_id(cls, corpus: str | None) -> str | None:
-        if corpus is not None and not is_id(corpus):
-            raise ValueError(not_an_id(corpus))  # and not `InvalidRequest`, which would not say in which field
-        return corpus
 
 
 class Session(Result):

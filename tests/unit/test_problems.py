@@ -64,6 +64,17 @@ def test_a_field_in_a_list_is_found_and_what_no_type_tells_is_left_to_its_own_wo
     ]
 
 
+def test_a_bad_id_is_told_with_its_place_and_beside_whatever_else_is_wrong() -> None:
+    message = {"role": "user", "content": "x", "message_id": "k"}
+    with pytest.raises(InvalidRequest) as of_many:
+        parse(AddMessages, {"messages": [message, {**message, "message_id": "bad name!"}]})
+    assert of_many.value.message == f"AddMessages: messages.1.message_id: {NOT_AN_ID}"
+    assert of_many.value.details["errors"] == [{"field": "messages.1.message_id", "problem": NOT_AN_ID}]
+    with pytest.raises(InvalidRequest) as of_update:
+        parse(UpdateSession, {"title": 5, "user_id": "bad name!"})
+    assert of_update.value.message == f"UpdateSession: title: takes text, not 5; user_id: {NOT_AN_ID}"
+
+
 @pytest.mark.parametrize(
     ("content", "field", "problem"),
     [
