@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from perdure.base import SHOWN_PROBLEMS, Request, Result
 from perdure.errors import InvalidMessage, InvalidRequest, PayloadTooLarge
-from perdure.message import MAX_CONTENT_BYTES, check_text
+from perdure.message import DEFAULT_CONTENT_BYTES, check_text
 from perdure.problems import problem_of
 from perdure.working_set import WorkingSet
 
@@ -24,7 +24,7 @@ _SHAPE = 'It holds a JSON array such as [{"query": "how to stop?", "expected_pat
 def _storable(value: object) -> object:
     if isinstance(value, str):
         try:
-            check_text(value, "the text", MAX_CONTENT_BYTES)
+            check_text(value, "the text", DEFAULT_CONTENT_BYTES)
         except (InvalidMessage, PayloadTooLarge) as error:
             raise ValueError(error.message) from None
     return value

@@ -9,15 +9,12 @@ from typing import Any, TypedDict, TypeVar
 from perdure.base import Request, parse, plain
 from perdure.contract import AddAssistantMessage, AddMessage, AddMessages, AddUserMessage
 from perdure.errors import InvalidRequest
-from perdure.message import check_content
+from perdure.message import MAX_CONTENT_BYTES, check_content
 from perdure.session import SessionConfig
 from perdure.working_set import CompilerConfig
 
 R = TypeVar("R", bound=Request)
 M = TypeVar("M", AddUserMessage, AddAssistantMessage, AddMessage)
-
-LARGEST_CONTENT_BYTES = 1024 * 1024
-"""What no session's limit exceeds; its own is checked by the session."""
 
 
 class MessageFields(TypedDict, total=False):
@@ -70,7 +67,7 @@ def check_durations(**durations: object) -> None:
 def message_request(model: type[M], **fields: Any) -> M:
     """The request to add one message, refused here already when no session could take it."""
     body = given(model, **fields)
-    check_content(body.content, LARGEST_CONTENT_BYTES)
+    check_content(body.content, MAX_CONTENT_BYTES)
     return body
 
 
@@ -81,5 +78,5 @@ def batch_request(messages: Iterable[Any], **fields: Any) -> AddMessages:
         listed = [plain(message) for message in messages]
     body = given(AddMessages, messages=listed, **fields)
     for message in body.messages:
-        check_content(message.content, LARGEST_CONTENT_BYTES)
+        check_content(message.content, MAX_CONTENT_BYTES)
     return body

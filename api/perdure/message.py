@@ -16,8 +16,10 @@ from perdure.problems import printable
 Role: TypeAlias = Literal["user", "assistant", "system", "tool"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
-MAX_CONTENT_BYTES = 256 * 1024
-"""Default limit of one message's content, in bytes of UTF-8 (of JSON, for parts)."""
+DEFAULT_CONTENT_BYTES = 256 * 1024
+"""Limit of one message's content where a session sets none, in bytes of UTF-8 (of JSON, for parts)."""
+MAX_CONTENT_BYTES = 512 * 1024
+"""The most that a session may set as that limit."""
 MAX_DEPTH = 32
 """Levels of nested lists and objects in metadata and in parts."""
 MAX_METADATA_BYTES = 16 * 1024
@@ -128,7 +130,7 @@ def check_role(role: str) -> Role:
     raise InvalidRole(f"Invalid role: {shown}. Must be one of: {', '.join(ROLES)}", role=shown, roles=list(ROLES))
 
 
-def check_content(content: Content, limit_bytes: int = MAX_CONTENT_BYTES) -> None:
+def check_content(content: Content, limit_bytes: int) -> None:
     """Refuse content that is empty, too long, or that Postgres cannot hold.
 
     Raises:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from perdure.base import Result
 from perdure.ids import Id
-from perdure.message import MAX_CONTENT_BYTES
+from perdure.message import DEFAULT_CONTENT_BYTES, MAX_CONTENT_BYTES
 from perdure.working_set import CompilerConfig
 
 Status: TypeAlias = Literal["active", "suspended", "archived", "deleted"]
@@ -40,7 +40,7 @@ class SessionConfig(BaseModel):
     retrieval: CompilerConfig = CompilerConfig()
     idle_timeout: timedelta = Field(default=timedelta(minutes=30), gt=timedelta(0), le=MAX_WAIT)
     archive_after: timedelta = Field(default=timedelta(days=7), gt=timedelta(0), le=MAX_WAIT)
-    max_content_bytes: int = Field(default=MAX_CONTENT_BYTES, ge=1, le=512 * 1024)
+    max_content_bytes: int = Field(default=DEFAULT_CONTENT_BYTES, ge=1, le=MAX_CONTENT_BYTES)
     run_budget: RunBudget = RunBudget()
 
 

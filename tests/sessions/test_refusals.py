@@ -10,7 +10,7 @@ from temporalio.exceptions import ApplicationError
 
 from perdure import SessionNotFound
 from perdure.contract import SESSION_WORKFLOW
-from perdure.message import MAX_CONTENT_BYTES, MAX_METADATA_BYTES
+from perdure.message import DEFAULT_CONTENT_BYTES, MAX_METADATA_BYTES
 from tests.sessions.caller import Caller, raw
 from tests.support.rules import disagreements
 from tests.support.site import Site
@@ -49,9 +49,9 @@ REFUSED: dict[str, tuple[str, Any, str, dict[str, Any]]] = {
     "an unknown field": ("add_user_message", {"content": "a", "contents": "b"}, "InvalidRequest", {}),
     "over-long": (
         "add_user_message",
-        {"content": "é" * (MAX_CONTENT_BYTES // 2) + "x"},
+        {"content": "é" * (DEFAULT_CONTENT_BYTES // 2) + "x"},
         "PayloadTooLarge",
-        {"size_bytes": MAX_CONTENT_BYTES + 1, "limit_bytes": MAX_CONTENT_BYTES, "field": "content"},
+        {"size_bytes": DEFAULT_CONTENT_BYTES + 1, "limit_bytes": DEFAULT_CONTENT_BYTES, "field": "content"},
     ),
     "metadata over 16 KiB": (
         "add_user_message",
@@ -153,7 +153,7 @@ async def test_an_unknown_role_is_refused_in_the_known_words(caller: Caller) -> 
 
 
 async def test_content_of_exactly_the_limit_is_taken_and_the_limit_is_the_sessions_own(caller: Caller) -> None:
-    await caller.says("é" * (MAX_CONTENT_BYTES // 2))
+    await caller.says("é" * (DEFAULT_CONTENT_BYTES // 2))
     await caller.update("update_session", {"config": {"max_content_bytes": 10}})
     await caller.says("0123456789")
     assert (await caller.refused("add_user_message", {"content": "0123456789a"})).details["limit_bytes"] == 10

@@ -22,11 +22,13 @@ from perdure.message import (
     check_text,
 )
 
+LIMIT = 100
+
 
 @pytest.mark.parametrize("content", ["", " \n", [], [TextPart(text="")], [ThoughtPart(text=" "), TextPart(text="\t")]])
 def test_content_that_says_nothing_is_refused(content: Content) -> None:
     with pytest.raises(InvalidMessage, match="empty"):
-        check_content(content)
+        check_content(content, LIMIT)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +42,7 @@ def test_content_that_says_nothing_is_refused(content: Content) -> None:
     ],
 )
 def test_one_part_that_says_something_is_enough(part: Part) -> None:
-    check_content([TextPart(text=""), part])
+    check_content([TextPart(text=""), part], LIMIT)
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
@@ -49,7 +51,7 @@ def test_numbers_that_json_has_not_are_refused_at_any_depth(number: float) -> No
         with pytest.raises(InvalidMessage, match="JSON has not"):
             check_metadata(metadata)
     with pytest.raises(InvalidMessage, match="content holds the number"):
-        check_content([ToolCallPart(tool_call_id="c", name="n", parameters={"x": number})])
+        check_content([ToolCallPart(tool_call_id="c", name="n", parameters={"x": number})], LIMIT)
 
 
 def nested(levels: int) -> dict[str, Any]:

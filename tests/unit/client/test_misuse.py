@@ -8,7 +8,16 @@ from typing import Any
 import pytest
 from temporalio.client import Client as TemporalClient
 
-from perdure import Client, InvalidMessage, InvalidRequest, InvalidSessionId, SessionFilter, SessionHandle
+from perdure import (
+    Client,
+    InvalidMessage,
+    InvalidRequest,
+    InvalidSessionId,
+    PayloadTooLarge,
+    SessionConfig,
+    SessionFilter,
+    SessionHandle,
+)
 from perdure.calls import Calls
 from tests.unit.client.transport import Script
 
@@ -77,6 +86,19 @@ async def test_a_list_takes_a_filter(client: Client, where: Any) -> None:
 async def test_a_config_beside_a_corpus_has_its_shape_told(client: Client, config: Any) -> None:
     with pytest.raises(InvalidRequest, match=r"^StartSession: config: "):
         await client.start_session("s", corpus="c", config=config)
+
+
+@pytest.mark.parametrize("too_long", [600 * 1024, 512 * 1024 + 1])
+async def test_content_that_no_session_can_take_is_refused_with_a_limit_that_one_may_have(
+    session: SessionHandle, script: Script, too_long: int
+) -> None:
+    content = "x" * too_long
+    for call in (session.add_user_message(content), session.add_messages([{"role": "user", "content": content}])):
+        with pytest.raises(PayloadTooLarge) as refused:
+            await call
+        assert refused.value.details == {"field": "content", "size_bytes": too_long, "limit_bytes": 512 * 1024}
+    assert SessionConfig(max_content_bytes=refused.value.details["limit_bytes"])
+    assert script.updates == []
 
 
 async def test_bytes_are_no_text_and_a_set_is_no_list(session: SessionHandle, script: Script) -> None:
