@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeAlias, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from perdure.errors import InvalidRequest
-from perdure.problems import place_of, printable, problem_of, telling
+from perdure.problems import place_of, printable, problem_of
 
 
 class Request(BaseModel):
@@ -91,7 +91,7 @@ def as_json(body: Request) -> dict[str, Any]:
 
 def _listed(model: type[BaseModel], error: ValidationError, *name: str) -> list[dict[str, str]]:
     """The first problems, each with its field; `name` is where the whole of `model` stands."""
-    found = telling(error.errors(include_url=False))[:SHOWN_PROBLEMS]
+    found = error.errors(include_url=False)[:SHOWN_PROBLEMS]
     return [
         {
             "field": printable(".".join(map(str, (*name, *place_of(problem))))) or "(body)",

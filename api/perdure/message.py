@@ -6,12 +6,21 @@ from datetime import datetime
 from math import isfinite
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, Strict, model_serializer
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    SerializerFunctionWrapHandler,
+    Strict,
+    Tag,
+    model_serializer,
+)
 from pydantic_core import to_json
 
 from perdure.base import Result
 from perdure.errors import InvalidMessage, InvalidRole, PayloadTooLarge
-from perdure.problems import printable
+from perdure.problems import PARTS, printable
 
 Role: TypeAlias = Literal["user", "assistant", "system", "tool"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -77,7 +86,10 @@ class FilePart(_Part):
 Part: TypeAlias = Annotated[
     TextPart | ThoughtPart | ToolCallPart | ToolResultPart | FilePart, Field(discriminator="type")
 ]
-Content: TypeAlias = Text | list[Part]
+Content: TypeAlias = Annotated[
+    Annotated[Text, Tag("(text)")] | Annotated[list[Part], Tag(PARTS)],
+    Discriminator(lambda value: "(text)" if isinstance(value, str) else PARTS),
+]
 """A message made from a string gives a string back."""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from datetime import timedelta
 from difflib import get_close_matches
 from itertools import islice
@@ -14,6 +13,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+PARTS = "(parts)"
+"""Tag of a content that is no string, a step that pydantic tells on the way to what is wrong; no field is named so."""
 _QUOTED_CHARACTERS = 60
 _KINDS = {
     bool: "true or false",
@@ -46,7 +47,7 @@ def problem_of(model: type[BaseModel], details: ErrorDetails, *, null: bool = Tr
     if isinstance(cause, Exception):
         return str(cause).removesuffix(".")
     *above, name = details["loc"] or ("",)
-    if _is_parts(name):
+    if name == PARTS:
         return f"takes text or a list of parts, not {_quoted(details['input'])}"
     if saying := _SAYINGS.get(details["type"]):
         return printable(saying.format(got=_quoted(details["input"]), **details.get("ctx", {})))
@@ -60,28 +61,18 @@ def problem_of(model: type[BaseModel], details: ErrorDetails, *, null: bool = Tr
     return details["msg"] if takes is None else f"takes {takes}, not {_quoted(details['input'])}"
 
 
-def telling(found: Sequence[ErrorDetails]) -> list[ErrorDetails]:
-    """Without what says that a content is no text, where another one says what is wrong with it as a list of parts."""
-    contents = {details["loc"][:at] for details in found for at, step in enumerate(details["loc"]) if _is_parts(step)}
-    return [details for details in found if details["loc"][-1:] != ("str",) or details["loc"][:-1] not in contents]
-
-
 def place_of(details: ErrorDetails) -> list[int | str]:
     """Where a caller finds the field: without the names that pydantic gives to a list of parts, and to a part by its
     type."""
     place: list[int | str] = []
     steps = iter(details["loc"])
     for step in steps:
-        if not _is_parts(step):
+        if step != PARTS:
             place.append(step)
             continue
         place += [*islice(steps, 1)]  # which part; its type comes next
         next(steps, None)
     return place
-
-
-def _is_parts(step: int | str) -> bool:
-    return isinstance(step, str) and step.startswith("list[tagged-union[")
 
 
 def printable(text: str) -> str:

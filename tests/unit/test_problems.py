@@ -126,6 +126,7 @@ USER = {"role": "user", "content": "x"}
         (UpdateSession, {"config": "x"}, 'config: takes an object, not "x"'),
         (AddUserMessage, {}, "content: missing"),
         (AddUserMessage, {**USER, "expected_head": "x" * 129}, "expected_head: takes text of at most 128 characters"),
+        (AddUserMessage, {**USER, "parts": [USER]}, "parts: unknown. There are content, "),
         (AddMessages, {"messages": []}, "messages: has 0 items; the least is 1"),
         (AddMessages, {"messages": [USER] * 101}, "messages: has 101 items; the limit is 100"),
         (AddMessages, {"messages": 5}, "messages: takes a list, not 5"),
