@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -134,12 +134,9 @@ class Calls:
             Unavailable: no answer in time.
         """
         clock = _Clock(self.timeout if patient else self.rpc_timeout)
-        while True:
-            try:
-                return await self._transport.query(workflow_id, name, body, clock.attempt(self.rpc_timeout))
-            except TryAgain as error:
-                if not await clock.pause():
-                    raise await self._no_answer(workflow_id, clock.total, error) from error
+        return await self._again(
+            workflow_id, clock, lambda: self._transport.query(workflow_id, name, body, clock.attempt(self.rpc_timeout))
+        )
 
     async def signal(self, workflow_id: str, name: str, body: dict[str, Any]) -> None:
         """Send a signal; it may arrive twice.
@@ -149,12 +146,9 @@ class Calls:
             Unavailable: Temporal did not take it in time.
         """
         clock = _Clock(self.timeout)
-        while True:
-            try:
-                return await self._transport.signal(workflow_id, name, body, clock.attempt(self.rpc_timeout))
-            except TryAgain as error:
-                if not await clock.pause():
-                    raise await self._no_answer(workflow_id, clock.total, error) from error
+        return await self._again(
+            workflow_id, clock, lambda: self._transport.signal(workflow_id, name, body, clock.attempt(self.rpc_timeout))
+        )
 
     async def run(self, run: Run) -> Any:
         """The result of a workflow that changes nothing, as JSON, waited for as long as it may take.
@@ -163,12 +157,7 @@ class Calls:
             Unavailable: no result by then.
         """
         clock = _Clock(run.longest)
-        while True:
-            try:
-                return await self._transport.run(run, clock.attempt(LONG_POLL))
-            except TryAgain as error:
-                if not await clock.pause():
-                    raise await self._no_answer(run.workflow_id, clock.total, error) from error
+        return await self._again(run.workflow_id, clock, lambda: self._transport.run(run, clock.attempt(LONG_POLL)))
 
     async def read(self, answer: Awaitable[T]) -> T:
         """What a reader answers.
@@ -184,6 +173,15 @@ class Calls:
                 f"The reader gave no answer within {self.timeout.total_seconds():g} s. Check that PostgreSQL answers, "
                 "and try again."
             ) from error
+
+    async def _again(self, workflow_id: str, clock: _Clock, attempt: Callable[[], Awaitable[T]]) -> T:
+        """The first attempt's answer that there is."""
+        while True:
+            try:
+                return await attempt()
+            except TryAgain as error:
+                if not await clock.pause():
+                    raise await self._no_answer(workflow_id, clock.total, error) from error
 
     async def _gave_up(self, command: Command, sent: bool, reason: Exception) -> PerdureError:
         if not sent or command.key is None:
