@@ -14,7 +14,7 @@ from perdure.cli.connection import with_session as _on
 from perdure.cli.output import FAILED, Format, Output, confirm, progress, show
 from perdure.cli.session_text import answer_text, list_text, replay_text, session_text
 from perdure.cli.session_warnings import warn_of_other_fields, warn_without_corpus
-from perdure.contract import PAGE_LIMIT, History, MessageAnswer, Replay
+from perdure.contract import PAGE_LIMIT, MessageAnswer
 from perdure.fields import given
 from perdure.message import Role
 from perdure.reader import SessionFilter
@@ -24,7 +24,6 @@ from perdure.session import Session, Status
 if TYPE_CHECKING:
     from perdure.client import Client
     from perdure.handle import SessionHandle
-    from perdure.listing import SessionList
 
 SessionId = Annotated[str, typer.Argument(help="The session's id.", metavar="SESSION")]
 Key = Annotated[
@@ -144,10 +143,7 @@ def history(
 ) -> None:
     """Print the conversation as text."""
 
-    async def work(handle: SessionHandle) -> History:
-        return await handle.history(max_tokens, counting=counting)
-
-    found = _on(session_id, work)
+    found = _on(session_id, lambda handle: handle.history(max_tokens, counting=counting))
     show(found, output, lambda: found.text)
     if found.truncated:
         progress("The newest message alone is over the limit; it was cut.")
@@ -165,10 +161,7 @@ def replay(
 ) -> None:
     """Show the turns with their working sets, each hash verified; exit code 1 if one is wrong."""
 
-    async def work(handle: SessionHandle) -> Replay:
-        return await handle.replay(before=before, after=after, limit=limit, verify=False)
-
-    found = _on(session_id, work)
+    found = _on(session_id, lambda handle: handle.replay(before=before, after=after, limit=limit, verify=False))
     show(found, output, lambda: replay_text(found))
     if not found.complete:
         progress("There are more turns. `--before`, `--after` and `--limit` reach them.")
@@ -191,10 +184,7 @@ def list_(
         SessionFilter, user_id=user, status=status, metadata=_object("--metadata", metadata), limit=limit, cursor=cursor
     )
 
-    async def work(client: Client) -> SessionList:
-        return await client.list_sessions(where)
-
-    found = _run(work)
+    found = _run(lambda client: client.list_sessions(where))
     show(found, output, lambda: list_text(found.sessions))
     if found.cursor and output is Format.TEXT:
         progress(f"There are more: --cursor {found.cursor}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -12,11 +12,6 @@ from perdure.cli.output import FAILED, Format, Output, progress, show
 from perdure.cli.session import SessionId, session
 from perdure.cli.working_set_text import comparison_text, diff_text, working_set_text
 from perdure.recompile import MAX_TURNS, Comparison
-
-if TYPE_CHECKING:
-    from perdure.diff import WorkingSetDiff
-    from perdure.handle import SessionHandle
-    from perdure.working_set import WorkingSet
 
 Budget = Annotated[int | None, typer.Option(min=0, help="Tokens, in place of the setting.")]
 Setting = Annotated[
@@ -45,10 +40,7 @@ def compile_(
     retrieval = _retrieval(budget, setting, as_of)
     text = text_or_stdin(query)
 
-    async def work(handle: SessionHandle) -> WorkingSet:
-        return await handle.compile(text, retrieval=retrieval or None, explain=explain)
-
-    found = with_session(session_id, work)
+    found = with_session(session_id, lambda handle: handle.compile(text, retrieval=retrieval or None, explain=explain))
     show(found, output, lambda: working_set_text(found))
 
 
@@ -63,10 +55,7 @@ def verify(
 ) -> None:
     """Compile stored turns again from their manifests; exit code 1 unless every hash is the same."""
 
-    async def work(handle: SessionHandle) -> Comparison:
-        return await handle.verify(message, after=after, turns=turns, request_id=key)
-
-    found = with_session(session_id, work)
+    found = with_session(session_id, lambda handle: handle.verify(message, after=after, turns=turns, request_id=key))
     _compared(found, output, continued=message is None)
     if found.count("same") < len(found.turns):
         raise typer.Exit(FAILED)
@@ -87,10 +76,10 @@ def what_if(
     """Compile stored turns again under other settings, and compare; nothing is changed. Code 1 if none could be."""
     retrieval = _retrieval(budget, setting, as_of)
 
-    async def work(handle: SessionHandle) -> Comparison:
-        return await handle.what_if(retrieval=retrieval, corpus=corpus, after=after, turns=turns, request_id=key)
-
-    found = with_session(session_id, work)
+    found = with_session(
+        session_id,
+        lambda handle: handle.what_if(retrieval=retrieval, corpus=corpus, after=after, turns=turns, request_id=key),
+    )
     _compared(found, output, continued=True)
     if found.turns and found.count("unknown") == len(found.turns):
         raise typer.Exit(FAILED)
@@ -105,10 +94,7 @@ def diff_(
 ) -> None:
     """Show what changed from one message's working set to another's."""
 
-    async def work(handle: SessionHandle) -> WorkingSetDiff:
-        return await handle.diff(before, after)
-
-    found = with_session(session_id, work)
+    found = with_session(session_id, lambda handle: handle.diff(before, after))
     data = {**found.model_dump(mode="json"), "identical": found.identical, "summary": found.summary}
     show(data, output, lambda: diff_text(found))
 
