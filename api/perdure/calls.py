@@ -7,7 +7,6 @@ import random
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -17,7 +16,7 @@ from perdure.contract import check_request_size
 from perdure.errors import InvalidRequest, OutcomeUnknown, PerdureError, SessionDeleted, SessionNotFound, Unavailable
 from perdure.fields import check_durations
 from perdure.gate import Gate, NoPlace
-from perdure.transport import NotOpen, Run, Transport, TryAgain, Update
+from perdure.transport import Command, NotOpen, Run, Transport, TryAgain
 
 FIRST_PAUSE = timedelta(milliseconds=50)
 LONGEST_PAUSE = timedelta(seconds=2)
@@ -25,23 +24,6 @@ LONG_POLL = timedelta(seconds=20)
 """Of one attempt to get a workflow's result."""
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Command:
-    """An update to send. `key` makes it happen once; none for a read. `revive` is the input that restores a session.
-
-    With `start`, it is sent with that input at once. With `gone_is_done`, a session that is deleted when the command is
-    sent again was deleted by it.
-    """
-
-    workflow_id: str
-    name: str
-    body: dict[str, Any]
-    key: str | None
-    revive: dict[str, Any]
-    start: dict[str, Any] | None = None
-    gone_is_done: bool = False
 
 
 class Calls:
@@ -78,19 +60,14 @@ class Calls:
 
     async def _send(self, command: Command, gate: Gate) -> Any:
         clock = _Clock(self.timeout)
-        update = Update(
-            workflow_id=command.workflow_id,
-            name=command.name,
-            body=command.body,
-            update_id=str(uuid.uuid4()),
-            start=command.start,
-        )
-        sent = False
+        update_id, start, sent = str(uuid.uuid4()), command.at_once, False
         reason: Exception
         while True:
             try:
                 async with gate.place(clock.left):
-                    return await self._transport.update(update, clock.attempt(self.rpc_timeout))
+                    return await self._transport.update(
+                        command, update_id, clock.attempt(self.rpc_timeout), start=start
+                    )
             except NoPlace as error:
                 reason = error
                 if not sent:
@@ -101,20 +78,20 @@ class Calls:
                     ) from None
             except NotOpen as error:
                 reason = error
-                fresh = update.start is None
-                update = replace(update, update_id=str(uuid.uuid4()), start=update.start or command.revive)
+                fresh = not start
+                update_id, start = str(uuid.uuid4()), True
                 if fresh and clock.left:
                     continue
             except TryAgain as error:
                 reason = error
                 sent = sent or error.sent
                 if error.ended:
-                    update = replace(update, update_id=str(uuid.uuid4()))
+                    update_id = str(uuid.uuid4())
             except SessionNotFound as error:
-                if command.start is None:
+                if not command.at_once:
                     raise
                 reason = error  # of a run that was to restore the session, and that this start joined as it ended
-                update = replace(update, update_id=str(uuid.uuid4()))
+                update_id = str(uuid.uuid4())
             except SessionDeleted:
                 if sent and command.gone_is_done:
                     return None

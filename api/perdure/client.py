@@ -12,7 +12,7 @@ from temporalio.client import Plugin
 from temporalio.service import GrpcCompression, RetryConfig
 
 from perdure.base import plain
-from perdure.calls import Calls, Command
+from perdure.calls import Calls
 from perdure.contract import TASK_QUEUE, Handlers, StartSession
 from perdure.errors import InvalidRequest
 from perdure.fields import given
@@ -22,7 +22,7 @@ from perdure.listing import SessionList, SessionSummary, list_by_visibility
 from perdure.profile import connect, load_profile
 from perdure.reader import Reader, SessionFilter
 from perdure.session import SessionConfig
-from perdure.transport import TemporalTransport
+from perdure.transport import Command, TemporalTransport
 
 
 class Client:
@@ -153,8 +153,8 @@ class Client:
                 name=Handlers.UPDATE_SESSION,  # of nothing: answered as soon as the session is open
                 body={},
                 key=handle.session_id,
-                start=start,
                 revive=start,
+                at_once=True,
             )
         )
         return handle

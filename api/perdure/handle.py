@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any, Unpack
 
 from perdure.base import Request, as_json, parse
-from perdure.calls import Calls, Command
+from perdure.calls import Calls
 from perdure.contract import (
     PAGE_LIMIT,
     AddAssistantMessage,
@@ -43,7 +43,7 @@ from perdure.recompile import Comparison, Recompile
 from perdure.recompile_client import RECOMPILE_TIMEOUT, find_turn, recompile
 from perdure.replay import corrupted
 from perdure.session import Session
-from perdure.transport import NotOpen
+from perdure.transport import Command, NotOpen
 from perdure.working_set import CompilerConfig, WorkingSet
 
 

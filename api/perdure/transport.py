@@ -55,14 +55,21 @@ class TryAgain(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Update:
-    """An update as it is sent. With `start`, a run is started with that input if none is open."""
+class Command:
+    """An update to send. `key` makes it happen once; none for a read. `revive` is the input of the run that
+    restores the session, or makes it.
+
+    With `at_once`, the first attempt already starts that run. With `gone_is_done`, a session that is deleted when the
+    command is sent again was deleted by it.
+    """
 
     workflow_id: str
     name: str
     body: dict[str, Any]
-    update_id: str
-    start: dict[str, Any] | None = None
+    key: str | None
+    revive: dict[str, Any]
+    at_once: bool = False
+    gone_is_done: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +85,8 @@ class Run:
 class Transport(Protocol):
     """Makes one attempt. Raises `NotOpen`, `TryAgain`, or the named error of a refusal."""
 
-    async def update(self, update: Update, timeout: timedelta) -> Any:
-        """The update's answer, as JSON."""
+    async def update(self, command: Command, update_id: str, timeout: timedelta, *, start: bool) -> Any:
+        """The command's answer, as JSON. With `start`, its run is started if none is open."""
         ...
 
     async def query(self, workflow_id: str, name: str, body: dict[str, Any], timeout: timedelta) -> Any:
@@ -106,8 +113,9 @@ class TemporalTransport:
         self._client = client
         self._task_queue = task_queue
 
-    async def update(self, update: Update, timeout: timedelta) -> Any:
-        return await self._bounded(self._update(update, timeout), timeout)
+    async def update(self, command: Command, update_id: str, timeout: timedelta, *, start: bool) -> Any:
+        call = self._update_with_start if start else self._update
+        return await self._bounded(call(command, update_id, timeout), timeout)
 
     async def query(self, workflow_id: str, name: str, body: dict[str, Any], timeout: timedelta) -> Any:
         call = self._handle(workflow_id).query(
@@ -152,16 +160,17 @@ class TemporalTransport:
     def _handle(self, workflow_id: str) -> WorkflowHandle[Any, Any]:
         return self._client.get_workflow_handle(workflow_id)
 
-    async def _update(self, update: Update, timeout: timedelta) -> Any:
-        if update.start is None:
-            return await self._handle(update.workflow_id).execute_update(
-                update.name, update.body, id=update.update_id, rpc_timeout=timeout
-            )
-        title = update.start.get("title")
+    async def _update(self, command: Command, update_id: str, timeout: timedelta) -> Any:
+        return await self._handle(command.workflow_id).execute_update(
+            command.name, command.body, id=update_id, rpc_timeout=timeout
+        )
+
+    async def _update_with_start(self, command: Command, update_id: str, timeout: timedelta) -> Any:
+        title = command.revive.get("title")
         start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
             SESSION_WORKFLOW,
-            update.start,
-            id=update.workflow_id,
+            command.revive,
+            id=command.workflow_id,
             task_queue=self._task_queue,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
@@ -170,7 +179,7 @@ class TemporalTransport:
         )
         try:
             return await self._client.execute_update_with_start_workflow(
-                update.name, update.body, start_workflow_operation=start, id=update.update_id, rpc_timeout=timeout
+                command.name, command.body, start_workflow_operation=start, id=update_id, rpc_timeout=timeout
             )
         finally:
             # The operation keeps an error for itself too, and asyncio reports one that nobody looked at.

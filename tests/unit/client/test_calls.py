@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from perdure.calls import LONG_POLL, Calls, Command
+from perdure.calls import LONG_POLL, Calls
 from perdure.contract import MAX_IN_FLIGHT, MAX_REQUEST_BYTES
 from perdure.errors import (
     IdempotencyConflict,
@@ -20,7 +20,7 @@ from perdure.errors import (
     SessionNotFound,
     Unavailable,
 )
-from perdure.transport import NotOpen, Run, TryAgain
+from perdure.transport import Command, NotOpen, Run, TryAgain
 from tests.unit.client.transport import Script
 
 LOST = TryAgain("no answer", sent=True)
@@ -70,14 +70,14 @@ async def test_a_session_that_is_not_open_is_restored_by_the_same_call() -> None
 
 async def test_a_start_that_joined_a_run_which_was_to_restore_is_sent_again_under_another_id() -> None:
     script = Script(SessionNotFound(session_id="s"), SessionNotFound(session_id="s"), ANSWER)
-    assert await calls(script).update(command(start=START, revive=START)) == ANSWER
+    assert await calls(script).update(command(at_once=True, revive=START)) == ANSWER
     assert len({update.update_id for update in script.updates}) == 3
     assert all(update.start == START for update in script.updates)
 
 
 async def test_a_start_that_joins_such_runs_for_too_long_ends_as_unavailable() -> None:
     with pytest.raises(Unavailable, match="Session not found: s"):
-        await calls(Script(SessionNotFound(session_id="s")), timeout=0.3).update(command(start=START, revive=START))
+        await calls(Script(SessionNotFound(session_id="s")), timeout=0.3).update(command(at_once=True, revive=START))
 
 
 async def test_a_command_that_starts_nothing_is_told_at_once_that_there_is_no_session() -> None:

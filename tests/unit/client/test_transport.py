@@ -13,9 +13,9 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from perdure.errors import HeadMoved, InvalidRequest, PerdureError, SessionRolling, TooMuchInFlight, Unavailable
-from perdure.transport import NotOpen, TemporalTransport, TryAgain, Update
+from perdure.transport import Command, NotOpen, TemporalTransport, TryAgain
 
-UPDATE = Update(workflow_id="session:default:s", name="suspend", body={}, update_id="u")
+COMMAND = Command(workflow_id="session:default:s", name="suspend", body={}, key=None, revive={})
 
 
 def refused(name: str) -> WorkflowUpdateFailedError:
@@ -98,7 +98,7 @@ async def test_the_details_of_a_refusal_cross_the_wire(transport: TemporalTransp
 
 async def test_a_server_that_cannot_be_reached_was_sent_nothing(transport: TemporalTransport) -> None:
     with pytest.raises(TryAgain) as caught:
-        await transport.update(UPDATE, timedelta(seconds=2))
+        await transport.update(COMMAND, "u", timedelta(seconds=2), start=False)
     assert not caught.value.sent
 
 
@@ -107,7 +107,9 @@ async def test_a_cancellation_stays_one() -> None:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         client = await Client.connect(f"127.0.0.1:{silent.getsockname()[1]}", lazy=True)
-        task = asyncio.create_task(TemporalTransport(client, "perdure").update(UPDATE, timedelta(seconds=30)))
+        task = asyncio.create_task(
+            TemporalTransport(client, "perdure").update(COMMAND, "u", timedelta(seconds=30), start=False)
+        )
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -125,7 +127,7 @@ async def test_a_cancellation_that_comes_with_the_answer_is_one(
             return {}
 
     monkeypatch.setattr(transport, "_handle", lambda _: Handle())
-    task = asyncio.create_task(transport.update(UPDATE, timedelta(seconds=2)))
+    task = asyncio.create_task(transport.update(COMMAND, "u", timedelta(seconds=2), start=False))
     with pytest.raises(asyncio.CancelledError):
         await task
 
@@ -135,7 +137,7 @@ async def test_a_failure_in_the_cleanup_of_a_cancelled_task_is_no_cancellation(t
         try:
             await asyncio.Event().wait()
         finally:
-            await transport.update(UPDATE, timedelta(seconds=2))
+            await transport.update(COMMAND, "u", timedelta(seconds=2), start=False)
 
     task = asyncio.create_task(work())
     await asyncio.sleep(0)
@@ -156,7 +158,7 @@ async def test_a_cancellation_of_the_cleanup_is_one() -> None:
                 await asyncio.Event().wait()
             finally:
                 cleaning.set()
-                await TemporalTransport(client, "perdure").update(UPDATE, timedelta(seconds=30))
+                await TemporalTransport(client, "perdure").update(COMMAND, "u", timedelta(seconds=30), start=False)
 
         task = asyncio.create_task(work())
         await asyncio.sleep(0)

@@ -16,21 +16,21 @@ from perdure.errors import InvalidRequest, InvalidRole, PerdureError
 from perdure.handle import SessionHandle
 from perdure.message import Part, TextPart, ToolCallPart
 from perdure.session import SessionConfig
-from perdure.transport import Run, Update
+from perdure.transport import Command, Run
 from perdure.working_set import CompilerConfig
-from tests.unit.client.transport import Script
+from tests.unit.client.transport import Script, Sent
 
 
-class Sent(Exception):
+class Written(Exception):
     """What a call ends with once it could be written."""
 
 
 class Writes(Script):
     """Writes a request as Temporal's client does, and sends nothing."""
 
-    async def update(self, update: Update, timeout: timedelta) -> Any:
-        pydantic_data_converter.payload_converter.to_payloads([update.body])
-        raise Sent
+    async def update(self, command: Command, update_id: str, timeout: timedelta, *, start: bool) -> Any:
+        pydantic_data_converter.payload_converter.to_payloads([command.body])
+        raise Written
 
 
 def circular() -> dict[str, Any]:
@@ -90,7 +90,7 @@ class Notes(Script):
     """Notes the requests of workflows, too."""
 
     async def run(self, run: Run, timeout: timedelta) -> Any:
-        self.updates.append(Update(workflow_id=run.workflow_id, name=run.workflow, body=run.request, update_id=""))
+        self.updates.append(Sent(run.request, ""))
         return await super().run(run, timeout)
 
 
@@ -98,13 +98,13 @@ class Notes(Script):
 def session() -> SessionHandle:
     """A session that is asked, and does not answer."""
     second = timedelta(seconds=1)
-    return SessionHandle(Calls(Writes(Sent()), rpc_timeout=second, timeout=second), "t", "s", None)
+    return SessionHandle(Calls(Writes(Written()), rpc_timeout=second, timeout=second), "t", "s", None)
 
 
 @pytest.mark.parametrize("kind", NO_JSON)
 async def test_what_is_no_json_is_refused_by_name(session: SessionHandle, kind: str) -> None:
     told = await asyncio.gather(*calls(session, NO_JSON[kind]), return_exceptions=True)
-    foreign = [(at, error) for at, error in enumerate(told) if not isinstance(error, PerdureError | Sent)]
+    foreign = [(at, error) for at, error in enumerate(told) if not isinstance(error, PerdureError | Written)]
     assert foreign == []
     for error in told:
         if isinstance(error, PerdureError):
@@ -125,10 +125,10 @@ async def test_the_refusal_says_what_to_send(session: SessionHandle) -> None:
 
 @pytest.mark.parametrize("part", [TextPart(text="x"), ToolCallPart(tool_call_id="t", name="n")])
 async def test_a_part_made_in_python_is_sent_with_its_type(part: Part) -> None:
-    script, second = Script(Sent()), timedelta(seconds=1)
+    script, second = Script(Written()), timedelta(seconds=1)
     session = SessionHandle(Calls(script, rpc_timeout=second, timeout=second), "t", "s", None)
     for sent in (session.add_user_message([part]), session.add_messages([NewMessage(role="user", content=[part])])):
-        with pytest.raises(Sent):
+        with pytest.raises(Written):
             await sent
     one, several = (update.body for update in script.updates)
     assert one["content"][0]["type"] == several["messages"][0]["content"][0]["type"] == part.type
@@ -140,7 +140,7 @@ async def test_a_part_made_in_python_is_sent_with_its_type(part: Part) -> None:
 )
 async def test_settings_may_be_given_as_their_models(retrieval: dict[str, Any]) -> None:
     """And a field that the model was not given stays as it is."""
-    script, second = Notes(Sent()), timedelta(seconds=1)
+    script, second = Notes(Written()), timedelta(seconds=1)
     session = SessionHandle(Calls(script, rpc_timeout=second, timeout=second), "t", "s", None)
     model = CompilerConfig(**retrieval)
     fields = model.model_dump(exclude_unset=True)
@@ -153,7 +153,7 @@ async def test_settings_may_be_given_as_their_models(retrieval: dict[str, Any]) 
             session.what_if(retrieval=one, request_id="k"),
         ]
         for call in sent:
-            with pytest.raises(Sent):
+            with pytest.raises(Written):
                 await call
     bodies = [update.body for update in script.updates]
     assert bodies[:5] == bodies[5:]

@@ -5,11 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
-from perdure.transport import Run, Update
+from perdure.transport import Command, Run
 
 Outcome = dict[str, Any] | Exception | Callable[[], dict[str, Any]]
+
+
+class Sent(NamedTuple):
+    """An attempt at a command; `start` is the input of the run that it may start."""
+
+    body: dict[str, Any]
+    update_id: str
+    start: dict[str, Any] | None = None
 
 
 class Script:
@@ -17,14 +25,14 @@ class Script:
 
     def __init__(self, *outcomes: Outcome) -> None:
         self._outcomes = list(outcomes)
-        self.updates: list[Update] = []
+        self.updates: list[Sent] = []
         self.timeouts: list[timedelta] = []
         self.in_flight = 0
         self.most_in_flight = 0
         self.gate: asyncio.Event | None = None
 
-    async def update(self, update: Update, timeout: timedelta) -> Any:
-        self.updates.append(update)
+    async def update(self, command: Command, update_id: str, timeout: timedelta, *, start: bool) -> Any:
+        self.updates.append(Sent(command.body, update_id, command.revive if start else None))
         self.timeouts.append(timeout)
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
