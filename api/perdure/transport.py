@@ -183,7 +183,7 @@ class TemporalTransport:
             )
         finally:
             # The operation keeps an error for itself too, and asyncio reports one that nobody looked at.
-            with suppress(BaseException):
+            with suppress(Exception, asyncio.CancelledError):
                 async with asyncio.timeout(0):
                     await start.workflow_handle()
 
