@@ -37,7 +37,7 @@ from perdure.contract import (
 )
 from perdure.errors import BY_CODE, PerdureError, SessionDeleted, Unavailable
 from perdure.events import MessageAdded
-from perdure.history import estimate, render, within
+from perdure.history import render, within
 from perdure.message import Message
 from perdure.replay import turns_of
 from perdure.session import Session
@@ -320,7 +320,8 @@ class SessionWorkflow(Admission):
             state.messages(),
             max_tokens=request.max_tokens,
             complete=_complete(state),
-            count=estimate if request.counting == "estimate" else count_tokens,
+            counting=request.counting,
+            cut_by=count_tokens,
         )
         return within(history, ANSWER_BYTES)
 

@@ -35,7 +35,7 @@ from perdure.contract import (
 from perdure.diff import WorkingSetDiff, diff
 from perdure.errors import InvalidRequest, SessionDeleted, Unavailable, WorkingSetCorrupted
 from perdure.fields import MessageFields, SessionChanges, UserMessageFields, batch_request, given, message_request
-from perdure.history import estimate, render
+from perdure.history import render
 from perdure.ids import workflow_id
 from perdure.message import Content, Message
 from perdure.reader import Reader
@@ -152,17 +152,17 @@ class SessionHandle:
         try:
             history = History.model_validate(await self._query(Handlers.GET_HISTORY, request.model_dump()))
             if history.truncated:  # perhaps because an answer cannot carry a message twice
-                count = estimate if counting == "estimate" else None
                 first = history.messages[0].sequence_number == 0
-                whole = render(history.messages, max_tokens=max_tokens, complete=first, count=count)
+                whole = render(history.messages, max_tokens=max_tokens, complete=first, counting=counting)
                 history = history if whole.truncated else whole
         except (NotOpen, Unavailable):
             if self._reader is None:
                 raise
             # No tokenizer here: only should not even the newest message fit, bytes cut it, of which a token has some.
-            count = estimate if counting == "estimate" else _bytes
             page = await self.messages()
-            history = render(page.messages, max_tokens=max_tokens, complete=page.complete, count=count)
+            history = render(
+                page.messages, max_tokens=max_tokens, complete=page.complete, counting=counting, cut_by=_bytes
+            )
             if len(history.messages) < len(page.messages):
                 return history
         if not history.messages:
@@ -171,11 +171,10 @@ class SessionHandle:
 
     async def _older(self, history: History, request: GetHistory) -> History:
         """The history with what fits of the messages before it."""
-        count = estimate if request.counting == "estimate" else None
         while history.messages and history.messages[0].sequence_number > 0 and not history.truncated:
             page = await self.messages(before=history.messages[0].sequence_number)
             found = [*page.messages, *history.messages]
-            history = render(found, max_tokens=request.max_tokens, complete=page.complete, count=count)
+            history = render(found, max_tokens=request.max_tokens, complete=page.complete, counting=request.counting)
             if len(history.messages) < len(found):
                 break
         return history

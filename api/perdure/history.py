@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from pydantic_core import to_json
 
-from perdure.contract import History
+from perdure.contract import Counting, History
 from perdure.message import Message, text_of
 
 SEPARATOR = "\n\n"
@@ -30,7 +30,8 @@ def render(
     *,
     max_tokens: int | None = None,
     complete: bool = True,
-    count: CountTokens | None = None,
+    counting: Counting = "tokenizer",
+    cut_by: CountTokens = estimate,
 ) -> History:
     """The newest messages that fit `max_tokens`, in chronological order.
 
@@ -41,13 +42,13 @@ def render(
         messages: in ascending order.
         max_tokens: no limit when none.
         complete: whether `messages` are all there are.
-        count: counts tokens. When it is `estimate`, separators are free and every line is counted by it; otherwise
-            the stored `token_count` is used, a separator costs what it may add to it, which is mostly one token, and
-            `count` is only asked to cut the newest.
+        counting: by "estimate", every line is counted by `estimate` and separators are free; else the stored
+            `token_count` is used, and a separator costs what it may add to it, which is mostly one token.
+        cut_by: counts tokens to cut the newest, where `counting` is not "estimate".
     """
     if max_tokens is None:
         return History(text=SEPARATOR.join(map(line_of, messages)), messages=list(messages), complete=complete)
-    by_rule = count is estimate
+    by_rule = counting == "estimate"
     kept: list[Message] = []
     used = 0
     for message in reversed(messages):
@@ -59,7 +60,7 @@ def render(
         kept.append(message)
     kept.reverse()
     if not kept and messages:
-        text = _cut(line_of(messages[-1]), max_tokens, count or estimate) if max_tokens > 0 else ""
+        text = _cut(line_of(messages[-1]), max_tokens, estimate if by_rule else cut_by) if max_tokens > 0 else ""
         return History(text=text, messages=[messages[-1]], complete=False, truncated=True)
     return History(
         text=SEPARATOR.join(map(line_of, kept)),

@@ -82,14 +82,14 @@ def test_what_is_not_all_there_is_is_never_complete() -> None:
 
 @pytest.mark.parametrize(("limit", "kept"), [(20, 4), (19, 3), (16, 3), (15, 2), (10, 2), (9, 1), (6, 1)])
 def test_the_bytes_rule_keeps_the_newest_that_fit(limit: int, kept: int) -> None:
-    history = render(FOUR, max_tokens=limit, count=estimate)
+    history = render(FOUR, max_tokens=limit, counting="estimate")
     assert history.messages == FOUR[-kept:]
     assert history.complete == (kept == 4)
     assert not history.truncated
 
 
 def test_a_newest_message_that_does_not_fit_is_cut_and_flagged() -> None:
-    history = render(FOUR, max_tokens=5, count=estimate)
+    history = render(FOUR, max_tokens=5, counting="estimate")
     assert history.truncated
     assert history.text.startswith("Assistant: Response")
     assert 0 < estimate(history.text) <= 5
@@ -102,7 +102,7 @@ def test_of_no_tokens_nothing_is_shown_and_that_is_flagged() -> None:
 
 def test_long_messages_fill_the_limit_from_the_newest() -> None:
     messages = [message("user", f"Message {i}: " + "A" * 1000, i) for i in range(10)]
-    history = render(messages, max_tokens=1000, count=estimate)
+    history = render(messages, max_tokens=1000, counting="estimate")
     assert [m.sequence_number for m in history.messages] == [7, 8, 9]
 
 
@@ -133,6 +133,6 @@ CONTENTS = st.builds(
 @example(["Hello there.\r\n"] * 40, 100)
 @example(["+-+-+-+-+-+-+-+-"] * 40, 100)
 def test_the_text_never_exceeds_the_limit(contents: list[str], limit: int) -> None:
-    history = render(talk(*contents), max_tokens=limit, count=count)
+    history = render(talk(*contents), max_tokens=limit, cut_by=count)
     assert count(history.text) <= limit or len(history.text) == 1
     assert bool(history.text) == bool(contents)
