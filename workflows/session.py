@@ -44,13 +44,14 @@ from perdure.session import Session
 from perdure.wire import refusing
 from workflows.admission import Admission, request_of
 from workflows.committer import RETRY, Outcome, cause_of
-from workflows.core.command import Command, RecordError, command_of
+from workflows.core.command import Body, Command, RecordError, command_of
 from workflows.core.decide import conflict, decide, outlived, receipt_of
 from workflows.core.dry_run import dry_run
 from workflows.core.state import SessionState
 from workflows.input import NOTHING, json_of
 
 R = TypeVar("R", bound=Request)
+B = TypeVar("B", bound=Body)
 A = TypeVar("A")
 
 READ_DEADLINE = timedelta(seconds=20)
@@ -77,7 +78,7 @@ class SessionWorkflow(Admission):
 
     # Commands
 
-    async def _execute(self, name: str, model: type[R], raw: RawValue, *, answered: bool = True) -> Outcome:
+    async def _execute(self, name: str, model: type[B], raw: RawValue, *, answered: bool = True) -> Outcome:
         """Parse, commit, answer. Only an `ApplicationError` may leave a handler: all else would stop the workflow."""
         with refusing():
             if not answered:
@@ -103,7 +104,7 @@ class SessionWorkflow(Admission):
         if self._refused is not None:
             raise self._refused
 
-    def _validate(self, name: str, model: type[R], raw: RawValue) -> None:
+    def _validate(self, name: str, model: type[B], raw: RawValue) -> None:
         """Refuse, before anything is in the history, what the state already shows to be refused."""
         with refusing():
             body = self._admit(model, raw)
@@ -121,14 +122,14 @@ class SessionWorkflow(Admission):
                     if isinstance(data, MessageAdded) and self._state.has_at_hand(data.message.message_id):
                         raise conflict(data.message.message_id)
 
-    async def _add_message(self, name: str, model: type[R], raw: RawValue) -> RawValue:
+    async def _add_message(self, name: str, model: type[B], raw: RawValue) -> RawValue:
         outcome = await self._execute(name, model, raw)
         for event in outcome.events:
             if isinstance(event.data, MessageAdded):
                 return _answer(event.data.message, outcome.working_sets.get(event.sequence))
         raise ApplicationError("The command added no message.", type="InternalError", non_retryable=True)
 
-    async def _change(self, name: str, model: type[R], raw: RawValue) -> SessionAnswer:
+    async def _change(self, name: str, model: type[B], raw: RawValue) -> SessionAnswer:
         outcome = await self._execute(name, model, raw)
         if not outcome.events:
             return SessionAnswer(session=self._state.session, changed=False)
@@ -285,7 +286,7 @@ class SessionWorkflow(Admission):
     def touch(self, _raw: RawValue = NOTHING) -> None:
         self._active_at = workflow.now()
 
-    async def _receive(self, name: str, model: type[R], raw: RawValue) -> None:
+    async def _receive(self, name: str, model: type[B], raw: RawValue) -> None:
         """As the update of the same body; a refusal has no caller to go to and becomes an event."""
         try:
             await self._execute(name, model, raw, answered=False)
@@ -361,7 +362,7 @@ def _payload(data: bytes) -> RawValue:
     return RawValue(Payload(metadata={"encoding": b"json/plain"}, data=data))
 
 
-def _command(name: str, body: Request) -> Command:
+def _command(name: str, body: Body) -> Command:
     """The command of a request without a key of its own takes the update's id, or for a signal a fresh one."""
     update = workflow.current_update_info()
     return command_of(name, body, update.id if update else str(workflow.uuid4()), workflow.now())

@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
+from pydantic_core import PydanticKnownError
 
 from perdure.base import Overrides, Request, Result, whole
 from perdure.errors import PayloadTooLarge
 from perdure.ids import DEFAULT_TENANT, Id
-from perdure.message import Content, Message, Text, check_metadata, check_role, check_text
+from perdure.message import Content, Message, Role, Text, check_metadata, check_role, check_text
 from perdure.session import Session, SessionConfig
 from perdure.working_set import WorkingSet, WorkingSetRef
 
@@ -47,6 +48,12 @@ def check_request_size(size: int) -> None:
         )
 
 
+def _role(value: Any) -> Role:
+    if not isinstance(value, str):
+        raise PydanticKnownError("string_type")
+    return check_role(value)
+
+
 def _metadata(value: dict[str, Any] | None) -> dict[str, Any] | None:
     check_metadata(value)
     return value
@@ -58,7 +65,7 @@ def _title(value: str | None) -> str | None:
 
 
 Counting: TypeAlias = Literal["tokenizer", "estimate"]
-RoleField = Annotated[Text, AfterValidator(check_role)]
+RoleField = Annotated[Role, BeforeValidator(_role)]
 Metadata = Annotated[dict[str, Any] | None, AfterValidator(_metadata)]
 Title = Annotated[Text | None, AfterValidator(_title)]
 

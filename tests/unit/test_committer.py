@@ -13,7 +13,6 @@ from temporalio.exceptions import ApplicationError
 
 from activities.commit import UNSTORABLE, Committed, Owner
 from activities.deflate import inflated_commit
-from perdure.base import Request
 from perdure.contract import AddMessage
 from perdure.events import Event, MessageAdded
 from tests.unit.core.test_fold import created
@@ -44,7 +43,7 @@ class Stored:
 
 
 def _command(content: str, **fields: Any) -> Command:
-    body: Request = AddMessage(role="user", content=content, message_id=content, **fields)
+    body = AddMessage(role="user", content=content, message_id=content, **fields)
     return command_of("add_message", body, content, NOW)
 
 

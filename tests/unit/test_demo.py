@@ -40,6 +40,7 @@ from workers.demo_checks import Check, look, survived
 from workers.demo_crash import ATTEMPTS, Crash, interrupt
 from workers.demo_talk import Talk
 from workers.stack.part import Part
+from workflows.core.command import Body
 
 LONG = timedelta(seconds=5)
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -57,18 +58,13 @@ class Stored:
     """What PostgreSQL and the workflow tell of a session, each of which a test may falsify."""
 
     def __init__(self) -> None:
-        questions = [
-            (f"k{n}", (name, body))
-            for n, (name, body) in enumerate(
-                [
-                    (Handlers.ADD_USER_MESSAGE, AddUserMessage(content="Where?")),
-                    (Handlers.ADD_ASSISTANT_MESSAGE, AddAssistantMessage(content="Here.")),
-                    (Handlers.ADD_USER_MESSAGE, AddUserMessage(content="When?")),
-                    (Handlers.ADD_ASSISTANT_MESSAGE, AddAssistantMessage(content="Now.")),
-                ]
-            )
+        talk: list[tuple[str, Body]] = [
+            (Handlers.ADD_USER_MESSAGE, AddUserMessage(content="Where?")),
+            (Handlers.ADD_ASSISTANT_MESSAGE, AddAssistantMessage(content="Here.")),
+            (Handlers.ADD_USER_MESSAGE, AddUserMessage(content="When?")),
+            (Handlers.ADD_ASSISTANT_MESSAGE, AddAssistantMessage(content="Now.")),
         ]
-        state, self.events = lived(questions)
+        state, self.events = lived([(f"k{n}", said) for n, said in enumerate(talk)])
         self.session: Session = state.session
         self.sent = [event.data.message for event in self.events if isinstance(event.data, MessageAdded)]
         self.rows = list(self.sent)

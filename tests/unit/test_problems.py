@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from perdure.base import Request, parse
-from perdure.contract import AddMessages, AddUserMessage, StartSession, UpdateSession
+from perdure.contract import AddMessage, AddMessages, AddUserMessage, StartSession, UpdateSession
 from perdure.errors import InvalidRequest
 from perdure.reader import SessionFilter
 from perdure.recompile import Change
@@ -124,6 +124,7 @@ USER = {"role": "user", "content": "x"}
         (UpdateSession, {"title": 5}, "title: takes text, not 5"),
         (UpdateSession, {"metadata": [1]}, "metadata: takes an object, not [1]"),
         (UpdateSession, {"config": "x"}, 'config: takes an object, not "x"'),
+        (AddMessage, {**USER, "role": 5}, "role: takes text, not 5"),
         (AddUserMessage, {}, "content: missing"),
         (AddUserMessage, {**USER, "expected_head": "x" * 129}, "expected_head: takes text of at most 128 characters"),
         (AddUserMessage, {**USER, "parts": [USER]}, "parts: unknown. There are content, "),

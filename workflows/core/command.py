@@ -10,12 +10,14 @@ from typing import TypeAlias
 
 from pydantic_core import to_json
 
-from perdure.base import Request
-from perdure.contract import UpdateSession
+from perdure.contract import AddAssistantMessage, AddMessage, AddMessages, AddUserMessage, Lifecycle, UpdateSession
 from perdure.ids import is_id
 from perdure.session import Status
 
 _NAMESPACE = uuid.UUID("6f1f7f0c-5f3c-5f0e-9a35-6c5b8a1d2f10")
+
+
+Body: TypeAlias = AddUserMessage | AddAssistantMessage | AddMessage | AddMessages | UpdateSession | Lifecycle
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +27,7 @@ class Command:
     name: str
     key: str
     body_hash: str
-    body: Request
+    body: Body
     at: datetime
 
 
@@ -57,7 +59,7 @@ AnyCommand: TypeAlias = Command | Expire | RecordError
 """What the committer takes: of a caller, of the idle timer, of a signal that was refused."""
 
 
-def command_of(name: str, body: Request, fallback_key: str, at: datetime) -> Command:
+def command_of(name: str, body: Body, fallback_key: str, at: datetime) -> Command:
     """The command of a parsed request; its key is the caller's own, else `fallback_key`."""
     key = getattr(body, "message_id", None) or getattr(body, "request_id", None) or fallback_key
     if not is_id(key):
@@ -68,7 +70,7 @@ def command_of(name: str, body: Request, fallback_key: str, at: datetime) -> Com
 _NOT_HASHED = {"message_id", "request_id", "return_working_set", "explain"}
 
 
-def body_hash(name: str, body: Request) -> str:
+def body_hash(name: str, body: Body) -> str:
     """What must not differ when a key is used again: the command's name and body, without the key itself."""
     # A field that is left out and one that is sent as its default ask for the same, but where null clears.
     partial = isinstance(body, UpdateSession)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, assert_never
 
 from perdure.base import parse_field
 from perdure.contract import (
@@ -35,7 +35,7 @@ from perdure.events import (
     SessionUpdated,
 )
 from perdure.events import SessionDeleted as Deleted
-from perdure.message import Content, Message, Role, check_content, check_role
+from perdure.message import Message, Role, check_content
 from perdure.session import Session, SessionConfig, Status
 from perdure.working_set import CompilerConfig, with_preset
 from workflows.core.command import AnyCommand, Command, Expire, RecordError, message_id_in
@@ -90,14 +90,14 @@ def decide(state: SessionState, command: AnyCommand) -> list[EventData]:
             _check_head(session, body.expected_head)
             if isinstance(body, AddUserMessage) and body.retrieval:
                 compiler_config(session.config, body.retrieval)
-            new = NewMessage(role=_role(body), content=body.content, message_id=command.key, metadata=body.metadata)
-            return list(_messages(session, [new], command.at))
+            new = NewMessage(role=_role(body), content=body.content, metadata=body.metadata)
+            return list(_messages(session, {command.key: new}, command.at))
         case UpdateSession() as body:
             return _update(session, body, command.at)
         case Lifecycle():
             return _lifecycle(session, command)
         case _:
-            raise InvalidRequest(f"Unknown command: {command.name}")
+            assert_never(command.body)
 
 
 def compiler_config(config: SessionConfig, overrides: dict[str, Any] | None) -> CompilerConfig:
@@ -118,7 +118,7 @@ def _role(body: AddUserMessage | AddAssistantMessage | AddMessage) -> Role:
         case AddAssistantMessage():
             return "assistant"
         case AddMessage():
-            return check_role(body.role)
+            return body.role
 
 
 def _check_head(session: Session, expected: str | None) -> None:
@@ -130,34 +130,30 @@ def _check_head(session: Session, expected: str | None) -> None:
         )
 
 
-def _identified(messages: list[NewMessage], key: str) -> list[NewMessage]:
-    named = [
-        m if m.message_id else m.model_copy(update={"message_id": message_id_in(key, i)})
-        for i, m in enumerate(messages)
-    ]
-    if len({m.message_id for m in named}) < len(named):
+def _identified(messages: list[NewMessage], key: str) -> dict[str, NewMessage]:
+    named = {message.message_id or message_id_in(key, i): message for i, message in enumerate(messages)}
+    if len(named) < len(messages):
         raise InvalidRequest("Two messages of one request have the same message_id.")
     return named
 
 
-def _messages(session: Session, new: list[NewMessage], at: datetime) -> Iterator[EventData]:
+def _messages(session: Session, new: dict[str, NewMessage], at: datetime) -> Iterator[EventData]:
     if session.status != "active":
         yield SessionResumed(reason="message", session=_with_status(session, "active", at))
     parent = session.active_message_id
-    for offset, item in enumerate(new):
-        content: Content = item.content
-        check_content(content, session.config.max_content_bytes)
+    for offset, (message_id, item) in enumerate(new.items()):
+        check_content(item.content, session.config.max_content_bytes)
         message = Message(
-            message_id=item.message_id or "",
+            message_id=message_id,
             session_id=session.session_id,
-            role=check_role(item.role),
-            content=content,
+            role=item.role,
+            content=item.content,
             metadata=item.metadata,
             sequence_number=session.message_count + offset,
             parent_message_id=parent,
             created_at=at,
         )
-        parent = message.message_id
+        parent = message_id
         yield MessageAdded(message=message)
 
 

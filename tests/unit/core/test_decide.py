@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from perdure.base import Request
 from perdure.contract import (
     AddAssistantMessage,
     AddMessages,
@@ -29,7 +28,7 @@ from perdure.ids import is_id
 from perdure.message import TextPart, ThoughtPart
 from perdure.working_set import PRESETS, CompilerConfig
 from tests.unit.core.test_fold import created, events_of
-from workflows.core.command import Command, Expire, body_hash, command_of
+from workflows.core.command import Body, Command, Expire, body_hash, command_of
 from workflows.core.decide import compiler_config, decide, receipt_of
 from workflows.core.state import SessionState, apply
 
@@ -41,7 +40,7 @@ def state() -> SessionState:
     return apply(None, created())
 
 
-def command(name: str, body: Request, key: str = "k") -> Command:
+def command(name: str, body: Body, key: str = "k") -> Command:
     return command_of(name, body, key, AT)
 
 

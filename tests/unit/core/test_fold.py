@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from pydantic_core import to_json
 
 from activities.commit import Opened, StoredMessage, StoredReceipt
-from perdure.base import Request
 from perdure.contract import (
     AddAssistantMessage,
     AddMessages,
@@ -25,7 +24,7 @@ from perdure.events import Event, MessageAdded, SessionCreated
 from perdure.session import Session, SessionConfig
 from perdure.working_set import WorkingSetRef, context_hash
 from workflows.carry import restored
-from workflows.core.command import Command, Expire, RecordError, command_of
+from workflows.core.command import Body, Command, Expire, RecordError, command_of
 from workflows.core.decide import decide, receipt_of
 from workflows.core.state import RECEIPTS, WINDOW_BYTES, WINDOW_MESSAGES, SessionState, apply, fold
 
@@ -86,18 +85,18 @@ def events_of(state: SessionState, command: Command | Expire | RecordError) -> l
 REFERENCE = WorkingSetRef(context_hash=context_hash(""), tokens_used=0, span_count=0)
 
 
-def command_at(step: str | tuple[str, tuple[str, Request]], at: datetime) -> Command | Expire | RecordError:
+def command_at(step: str | tuple[str, tuple[str, Body]], at: datetime) -> Command | Expire | RecordError:
     match step:
         case "expire":
             return Expire(at=at, status="active")
-        case (str() as key, (str() as name, Request() as body)):
+        case (str() as key, (str() as name, body)):
             return command_of(name, body, key, at)
         case _:
             key = f"error-{at.isoformat()}"
             return RecordError(key=key, source="user_message", code="InvalidRequest", message="no", at=at)
 
 
-def lived(script: Sequence[str | tuple[str, tuple[str, Request]]]) -> tuple[SessionState, list[Event]]:
+def lived(script: Sequence[str | tuple[str, tuple[str, Body]]]) -> tuple[SessionState, list[Event]]:
     log = [created()]
     state = apply(None, log[0])
     for number, step in enumerate(script):
@@ -113,7 +112,7 @@ def lived(script: Sequence[str | tuple[str, tuple[str, Request]]]) -> tuple[Sess
 
 @given(steps)
 @settings(max_examples=200, deadline=None)
-def test_live_state_is_the_fold_of_the_stored_events(script: list[str | tuple[str, tuple[str, Request]]]) -> None:
+def test_live_state_is_the_fold_of_the_stored_events(script: list[str | tuple[str, tuple[str, Body]]]) -> None:
     state, log = lived(script)
     stored = [Event.model_validate_json(event.model_dump_json()) for event in log]
     assert fold(None, stored) == state
@@ -122,14 +121,14 @@ def test_live_state_is_the_fold_of_the_stored_events(script: list[str | tuple[st
 
 @given(steps)
 @settings(max_examples=100, deadline=None)
-def test_state_survives_continue_as_new(script: list[str | tuple[str, tuple[str, Request]]]) -> None:
+def test_state_survives_continue_as_new(script: list[str | tuple[str, tuple[str, Body]]]) -> None:
     state, _ = lived(script)
     assert SessionState.model_validate_json(state.model_dump_json()) == state
 
 
 @given(steps)
 @settings(max_examples=100, deadline=None)
-def test_state_restored_from_tables_is_the_live_state(script: list[str | tuple[str, tuple[str, Request]]]) -> None:
+def test_state_restored_from_tables_is_the_live_state(script: list[str | tuple[str, tuple[str, Body]]]) -> None:
     state, log = lived(script)
     added = [event.data for event in log if isinstance(event.data, MessageAdded)][-WINDOW_MESSAGES:]
     keyed = {event.key: event.sequence for event in log if event.key and event.ordinal == 0}
@@ -151,7 +150,7 @@ def test_state_restored_from_tables_is_the_live_state(script: list[str | tuple[s
 
 @given(steps)
 @settings(max_examples=100, deadline=None)
-def test_messages_are_numbered_without_gaps_and_linked(script: list[str | tuple[str, tuple[str, Request]]]) -> None:
+def test_messages_are_numbered_without_gaps_and_linked(script: list[str | tuple[str, tuple[str, Body]]]) -> None:
     state, log = lived(script)
     messages = [event.data.message for event in log if isinstance(event.data, MessageAdded)]
     assert [m.sequence_number for m in messages] == list(range(len(messages)))
