@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from typing_extensions import TypedDict
 
+from perdure.base import Frozen
 from perdure.contract import ReadMessages, StartSession
 from perdure.events import Event, MessageAdded
 from perdure.message import Message
@@ -30,18 +31,14 @@ PAGE_MOST_BYTES = 896 * 1024
 """Of a page that passes through a workflow; one message or one turn may be larger, and is refused."""
 
 
-class _Wire(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class Owner(_Wire):
+class Owner(Frozen):
     """The workflow chain that may write: its first run, and when that started."""
 
     run_id: str
     started_at: datetime
 
 
-class Open(_Wire):
+class Open(Frozen):
     """Create the session, or take over one that Postgres knows."""
 
     start: StartSession
@@ -52,19 +49,19 @@ class Open(_Wire):
     receipts: int
 
 
-class StoredMessage(_Wire):
+class StoredMessage(Frozen):
     message: Message
     working_set: WorkingSetRef | None = None
 
 
-class StoredReceipt(_Wire):
+class StoredReceipt(Frozen):
     key: str
     body_hash: str
     first: int
     last: int
 
 
-class Opened(_Wire):
+class Opened(Frozen):
     """A session as Postgres has it: its row, its newest messages and its newest receipts, both oldest first.
 
     The messages are those that fit the window, and at most one more: a result of over 2 MB would stop the workflow.
@@ -75,7 +72,7 @@ class Opened(_Wire):
     receipts: list[StoredReceipt] = Field(default_factory=list)
 
 
-class Compile(_Wire):
+class Compile(Frozen):
     """Compile a working set for the message of event `sequence`, under the settings that the session had then.
 
     `room`: bytes that the answer has for it, if any.
@@ -92,7 +89,7 @@ class Compile(_Wire):
     room: int = 0
 
 
-class DryRun(_Wire):
+class DryRun(Frozen):
     """Compile a working set for `query`, and store nothing."""
 
     tenant: str
@@ -104,7 +101,7 @@ class DryRun(_Wire):
     room: int = ANSWER_BYTES
 
 
-class Compiled(_Wire):
+class Compiled(Frozen):
     """What a dry run gave."""
 
     working_set: Deflated
@@ -125,7 +122,7 @@ class SessionFields(TypedDict, total=False):
     last_message_at: datetime | None
 
 
-class Commit(_Wire):
+class Commit(Frozen):
     """Store `events` on top of `base_sequence`, and the session's fields that they changed."""
 
     tenant: str
@@ -137,7 +134,7 @@ class Commit(_Wire):
     compile: list[Compile] = Field(default_factory=list)
 
 
-class Completion(_Wire):
+class Completion(Frozen):
     """What the activity found out about the message of event `sequence`."""
 
     sequence: int
@@ -145,7 +142,7 @@ class Completion(_Wire):
     working_set: WorkingSetRef | None = None
 
 
-class Committed(_Wire):
+class Committed(Frozen):
     """How a commit went.
 
     `committed`: stored. `behind`: Postgres has events that this run lacks (an attempt that died after its commit);
@@ -161,7 +158,7 @@ class Committed(_Wire):
     message_ids: list[str] = Field(default_factory=list)
 
 
-class ReadAnswer(_Wire):
+class ReadAnswer(Frozen):
     """Ask for what the command of a key and a body left behind, to answer it again.
 
     Without `answered` nobody looks at it, and it is asked only whether there was one.
@@ -175,7 +172,7 @@ class ReadAnswer(_Wire):
     room: int = 0
 
 
-class Answered(_Wire):
+class Answered(Frozen):
     """The command's events, if it was of that body. `body_hash`: that of the command which used the key, if any did."""
 
     body_hash: str | None = None
@@ -183,7 +180,7 @@ class Answered(_Wire):
     working_sets: dict[int, Deflated] = Field(default_factory=dict)
 
 
-class ReadPage(_Wire):
+class ReadPage(Frozen):
     """A page of messages or of turns."""
 
     tenant: str
@@ -191,7 +188,7 @@ class ReadPage(_Wire):
     page: ReadMessages
 
 
-class Purge(_Wire):
+class Purge(Frozen):
     """Remove runs of a session's workflow: the run `run_id`, or, without one, all that had started by `started_by`.
 
     Runs that started later are nobody's here: the id may stand for a session that lives.

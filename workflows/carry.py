@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict
-
 from activities.commit import Opened, Owner
+from perdure.base import Frozen
 from perdure.contract import StartSession
 from workflows.core.state import Receipt, SessionState, bounded, entry
 
 
-class Carry(BaseModel):
+class Carry(Frozen):
     """All that a run hands to the next. `active_at` is the last activity, from which the idle deadline counts."""
-
-    model_config = ConfigDict(frozen=True)
 
     state: SessionState
     owner: Owner

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import model_validator
+
+from perdure.base import Frozen
 
 BEGIN = "begin_ingest"
 FILES = "ingest_files"
@@ -12,11 +14,7 @@ TIDY = "tidy_index"
 REBUILD = "rebuild_index"
 
 
-class _Payload(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class Upload(_Payload):
+class Upload(Frozen):
     """The staged files of one ingest. Without `chunking` the corpus keeps its own, and a new one has the default.
 
     `rows` is how many were staged, with those noted as left out; 0 where nobody counted.
@@ -29,7 +27,7 @@ class Upload(_Payload):
     rows: int = 0
 
 
-class Begun(_Payload):
+class Begun(Frozen):
     """The version that the ingest makes, how many files wait, and how they are to be cut."""
 
     version: int
@@ -37,7 +35,7 @@ class Begun(_Payload):
     chunking: str
 
 
-class Step(_Payload):
+class Step(Frozen):
     """Ingest some of the files numbered over `after`."""
 
     upload: Upload
@@ -46,7 +44,7 @@ class Step(_Payload):
     after: int
 
 
-class Stepped(_Payload):
+class Stepped(Frozen):
     """What a step did, and where the next goes on; `done` when no file is left."""
 
     after: int
@@ -57,7 +55,7 @@ class Stepped(_Payload):
     spans: int = 0
 
 
-class Publish(_Payload):
+class Publish(Frozen):
     """Let readers see `version`; with `prune`, without the artifacts that the upload does not name."""
 
     upload: Upload
@@ -65,7 +63,7 @@ class Publish(_Payload):
     prune: bool = False
 
 
-class Published(_Payload):
+class Published(Frozen):
     """The version that readers see now, and how many artifacts it was pruned of."""
 
     version: int
@@ -77,14 +75,14 @@ class Published(_Payload):
         return {"version": value} if isinstance(value, int) else value  # all that it was in older histories
 
 
-class Rebuilt(_Payload):
+class Rebuilt(Frozen):
     """How many spans the new index holds, and of which version."""
 
     version: int
     spans: int
 
 
-class Target(_Payload):
+class Target(Frozen):
     """A corpus whose index is to be worked on. `fresh` names the index to make, if one is."""
 
     tenant: str

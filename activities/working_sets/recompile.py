@@ -6,13 +6,13 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Protocol
 
-from pydantic import BaseModel, ConfigDict
 from temporalio import activity
 
 from activities.beating import beating
 from activities.ports import Compiler
 from activities.spans import IndexUnavailable
 from activities.working_sets.comparison import CannotRecompile, Plan, compared, gains, planned, unknown
+from perdure.base import Frozen
 from perdure.contract import ReadMessages, Turn
 from perdure.errors import PerdureError
 from perdure.message import Message
@@ -28,20 +28,16 @@ PAGE_BYTES = 100_000
 """Of a page's report; over it, spans are counted but not named. All pages pass through one payload of 2 MB."""
 
 
-class RecompilePage(BaseModel):
+class RecompilePage(Frozen):
     """The next turns of `request`: at most `limit`, after the message numbered `after`."""
-
-    model_config = ConfigDict(frozen=True)
 
     request: Recompile
     after: int
     limit: int
 
 
-class RecompiledPage(BaseModel):
+class RecompiledPage(Frozen):
     """What came of them; the next page goes on after the message numbered `after`."""
-
-    model_config = ConfigDict(frozen=True)
 
     turns: list[TurnComparison]
     after: int

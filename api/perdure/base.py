@@ -1,4 +1,4 @@
-"""The two kinds of wire models, and how a request is read."""
+"""The kinds of wire models, and how a request is read."""
 
 from __future__ import annotations
 
@@ -11,16 +11,22 @@ from perdure.errors import InvalidRequest
 from perdure.problems import place_of, printable, problem_of
 
 
-class Request(BaseModel):
+class Frozen(BaseModel):
+    """What passes from one program to another: nobody changes it on the way."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Request(Frozen):
     """What a caller sends: unknown fields are refused, so that a typing error is seen."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(extra="forbid")
 
 
-class Result(BaseModel):
+class Result(Frozen):
     """What a caller gets: unknown fields are ignored, so that a newer server may add some."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(extra="ignore")
 
 
 def plain(value: Any) -> Any:
