@@ -97,7 +97,7 @@ class Life:
             await self._open()
         if self._committer is not None:  # the rest has gone into the state, and would be kept twice
             self._input = SessionInput(tenant=self._input.tenant, session_id=self._input.session_id)
-        while not (self._ended or self._cancelled):
+        while not self._over:
             await self._until_due()
             if self._ended or self._due_to_roll:
                 await workflow.wait_condition(self._quiet)
@@ -156,6 +156,10 @@ class Life:
         return status == "deleted" or (status == "archived" and stayed)
 
     @property
+    def _over(self) -> bool:
+        return self._ended or self._cancelled
+
+    @property
     def _timer(self) -> tuple[Status, timedelta]:
         """What the idle timer waits for now, and how long after the last activity."""
         session = self._state.session
@@ -177,7 +181,7 @@ class Life:
         left = self._active_at + armed[1] - workflow.now()
         try:
             await workflow.wait_condition(
-                lambda: self._ended or self._cancelled or self._due_to_roll or self._timer != armed,
+                lambda: self._over or self._due_to_roll or self._timer != armed,
                 timeout=max(left, timedelta(milliseconds=1)),
             )
         except TimeoutError:
@@ -218,7 +222,7 @@ class Life:
         heavy = sum(len(item.message) for item in self._state.window) > LIGHT_STATE_BYTES
         if heavy and workflow.patched("a-heavy-state-goes-on-alone"):
             await workflow.sleep(timedelta(milliseconds=1))
-        return self._quiet() and not self._ended
+        return self._quiet() and not self._over
 
     def _continue_as_new(self) -> NoReturn:
         assert self._committer is not None

@@ -100,3 +100,17 @@ async def test_a_deleted_session_is_purged_all_the_same(site: Site, unique: str)
         purge = site.bare.get_workflow_handle(f"purge:{site.settings.tenant}:talk")
         begun = await eventually(purge.describe)  # by a task that comes after the answer
         assert begun.workflow_type == "PurgeSession"
+
+
+async def test_a_run_that_was_to_continue_as_new_ends_all_the_same(site: Site, unique: str) -> None:
+    hold = Hold()
+    config = {"run_budget": {"events": 20}}
+    caller = await Caller.start(_own_queue(site, unique), "talk", task_timeout=TASK_TIMEOUT, config=config)
+    async with worker_on(site, hold):
+        message = asyncio.create_task(caller.update("add_message", {"role": "user", "content": "Hello"}))
+        await hold.store.asked.wait()
+        for number in range(11):  # which spend the run's budget
+            await caller.handle.signal("user_message", {"content": str(number), "message_id": f"m{number}"})
+        await hold.until_cancelled(caller)
+        await message
+        assert await eventually(cancelled(caller))
