@@ -11,6 +11,10 @@ from perdure.events import Event
 from perdure.working_set import CompilerConfig, WorkingSet
 
 
+class StoreUnavailable(Exception):
+    """There is no way to a store now. Any call of one may raise it, and may be made again."""
+
+
 class Compiler(Protocol):
     """Compiles working sets."""
 
@@ -31,6 +35,7 @@ class Compiler(Protocol):
         Raises:
             CorpusNotFound: the tenant has no such corpus.
             CorpusVersionNotFound: it does not keep the version `config.as_of`.
+            StoreUnavailable: the store of corpora is away.
         """
         ...
 

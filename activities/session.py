@@ -28,7 +28,7 @@ from activities.commit import (
     completed,
 )
 from activities.deflate import answerable, deflated, inflated_commit
-from activities.ports import Compiler, SessionStore
+from activities.ports import Compiler, SessionStore, StoreUnavailable
 from perdure.contract import MessagePage, Replay
 from perdure.errors import PayloadTooLarge, PerdureError
 from perdure.events import MessageAdded
@@ -65,7 +65,7 @@ PAGE_BYTES = 512 * 1024
 COMPILE_DEADLINE = timedelta(seconds=18)
 """Of a message's working set; an attempt has 20 s, and must store the message too."""
 COMPILE_ATTEMPTS = 5
-"""After so many failures it is the compiler's, and no server's that was away for a moment."""
+"""At which a failure is taken for the compiler's own. One of the store's never is: the commit waits for it as well."""
 
 
 class SessionActivities:
@@ -166,6 +166,8 @@ class SessionActivities:
                 )
         except PerdureError as error:
             return empty(item.query, error.message)
+        except StoreUnavailable:
+            raise
         except TimeoutError:
             return empty(item.query, f"It was not compiled within {COMPILE_DEADLINE.seconds} s.")
         except Exception as error:

@@ -11,6 +11,7 @@ from perdure.evaluation import Evaluation, GoldenQuery, score, summarize
 from perdure.working_set import CompilerConfig
 from workers import telemetry
 from workers.compiler_metrics import CompilerMetrics
+from workers.database_errors import explained
 from workers.retrieval import compiler_of, open_embedder, open_index
 from workers.settings import Settings
 
@@ -26,7 +27,7 @@ async def evaluate_corpus(
         Unavailable: no database is set.
     """
     async with (
-        Engine(settings.require_database_url(), pool_size=2) as engine,
+        Engine(settings.require_database_url(), pool_size=2, explain=explained) as engine,
         open_embedder(settings) as embedder,
         open_index(settings, embedder) as index,
     ):

@@ -12,12 +12,15 @@ from sqlalchemy import ExceptionContext, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from activities.ports import StoreUnavailable
+
 
 class Engine:
     """A pool of connections to `postgresql+psycopg://…`. Models and times may be given as JSON values.
 
     `begin` is a transaction. Under `connect` each statement is one by itself, and takes one round trip. `explain` makes
-    the error to raise of one of the driver; without it, that is SQLAlchemy's own.
+    the error to raise of one of the driver; without it, that is `StoreUnavailable` where there is no connection, or no
+    more, and else SQLAlchemy's own.
     """
 
     def __init__(
@@ -33,8 +36,7 @@ class Engine:
             json_deserializer=from_json,
             connect_args={"connect_timeout": 5, "prepare_threshold": 2},
         )
-        if explain is not None:
-            event.listen(self._statements.sync_engine, "handle_error", partial(_explained, explain))
+        event.listen(self._statements.sync_engine, "handle_error", partial(_explained, explain))
         self._transactions: AsyncEngine = self._statements.execution_options(isolation_level="READ COMMITTED")
 
     async def __aenter__(self) -> Self:
@@ -56,6 +58,10 @@ class Engine:
         await self._statements.dispose()
 
 
-def _explained(explain: Callable[[DBAPIError], Exception], context: ExceptionContext) -> None:
-    if isinstance(error := context.sqlalchemy_exception, DBAPIError):
+def _explained(explain: Callable[[DBAPIError], Exception] | None, context: ExceptionContext) -> None:
+    if not isinstance(error := context.sqlalchemy_exception, DBAPIError):
+        return
+    if explain is not None:
         raise explain(error) from error
+    if context.connection is None or context.is_disconnect:
+        raise StoreUnavailable(str(error.orig).partition("\n")[0]) from error

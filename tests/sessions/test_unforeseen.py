@@ -1,4 +1,5 @@
-"""A compiler that fails in ways that nobody foresaw costs a message its context and a dry run its time."""
+"""A compiler that fails in ways that nobody foresaw costs a message its context and a dry run its time; a store that is
+away costs neither."""
 
 from __future__ import annotations
 
@@ -10,6 +11,9 @@ from typing import Any
 import pytest
 
 from activities import session
+from activities.session import COMPILE_ATTEMPTS
+from activities.stores.corpus_reader import PostgresCorpusReader
+from activities.stores.engine import Engine
 from perdure.working_set import WorkingSet
 from tests.sessions.caller import Caller
 from tests.support.own_store import ToldCompiler, worker_on
@@ -32,6 +36,22 @@ class Failing(ToldCompiler):
         return await super().compile(query=query, **other)
 
 
+class Searching(ToldCompiler):
+    """Looks into Postgres first, which is away for the first few times."""
+
+    def __init__(self, engine: Engine, away: int) -> None:
+        self._there = PostgresCorpusReader(engine)
+        self._away = PostgresCorpusReader(Engine("postgresql+psycopg://nobody@127.0.0.1:1/none"))
+        self._times = away
+        self.asked = 0
+
+    async def compile(self, *, corpus: str, **other: Any) -> WorkingSet:
+        self.asked += 1
+        store = self._away if self.asked <= self._times else self._there
+        await store.state("nobody", corpus)
+        return await super().compile(corpus=corpus, **other)
+
+
 @pytest.mark.parametrize(
     ("content", "reason", "asked"),
     [
@@ -52,6 +72,18 @@ async def test_the_message_is_stored_and_says_what_became_of_its_working_set(
         assert (answer["working_set"]["degraded"], answer["working_set"]["degraded_reason"]) == (True, reason)
         assert compiler.asked == [content] * asked
         assert [message.content for message in (await caller.observed()).messages] == [content]
+
+
+async def test_a_message_whose_working_set_lacks_the_store_waits_for_it(site: Site, unique: str) -> None:
+    site.settings = site.settings.model_copy(update={"task_queue": unique})
+    engine = Engine(site.settings.require_database_url())
+    compiler = Searching(engine, away=COMPILE_ATTEMPTS + 2)
+    async with worker_on(site, compiler=compiler):
+        caller = await Caller.start(site, "talk", config={"corpus": "docs"})
+        answer = await caller.update("add_user_message", {"content": "Hello"})
+    await engine.dispose()
+    assert answer["working_set"]["degraded_reason"] == "docs, 8000 tokens"
+    assert compiler.asked == COMPILE_ATTEMPTS + 3
 
 
 async def test_a_dry_run_that_fails_each_time_is_not_tried_for_ever(

@@ -135,8 +135,9 @@ def show_(name: Name, output: Output = Format.TEXT) -> None:
 async def _store(settings: Settings) -> AsyncIterator[PostgresCorpusStore]:
     from activities.stores.corpus_store import PostgresCorpusStore
     from activities.stores.engine import Engine
+    from workers.database_errors import explained
 
-    async with Engine(settings.require_database_url(), pool_size=2) as engine:
+    async with Engine(settings.require_database_url(), pool_size=2, explain=explained) as engine:
         yield PostgresCorpusStore(engine)
 
 
