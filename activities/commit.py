@@ -16,10 +16,6 @@ from perdure.message import Message
 from perdure.session import Session, SessionConfig, Status
 from perdure.working_set import CompilerConfig, WorkingSetRef
 
-UNSTORABLE = "Unstorable"
-"""Failure type of events that Postgres refuses for good."""
-
-
 Deflated: TypeAlias = str
 """A working set's JSON, deflated and in base64: a third of its size. Workflows pass it on unread, since reading one
 costs more than all else that an answer needs, and again in every replay."""

@@ -11,6 +11,14 @@ from perdure.events import Event
 from perdure.working_set import CompilerConfig, WorkingSet
 
 
+class Fenced(Exception):
+    """Whoever asks was displaced by another, and may write no more."""
+
+
+class Unstorable(Exception):
+    """The store refuses what it was given, and would again."""
+
+
 class StoreUnavailable(Exception):
     """There is no way to a store now. Any call of one may raise it, and may be made again."""
 
@@ -47,6 +55,7 @@ class SessionStore(Protocol):
         """Create a session, or take over one that is known; a deleted one's tombstone has the status `deleted`.
 
         Raises:
+            Fenced: its owner started later.
             SessionNotFound: it is unknown, and `restore_only` was asked for.
             CapacityExceeded: the tenant's active sessions are used up; nothing was written.
         """
@@ -59,6 +68,7 @@ class SessionStore(Protocol):
 
         Raises:
             Fenced: the owner is another chain.
+            Unstorable: Postgres refuses an event for good.
             CapacityExceeded: the commit would activate a session too many, and none of it is known from long ago.
         """
         ...

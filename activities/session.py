@@ -28,6 +28,7 @@ from activities.commit import (
     completed,
 )
 from activities.deflate import answerable, deflated, inflated_commit
+from activities.failures import refusing
 from activities.ports import Compiler, SessionStore, StoreUnavailable
 from perdure.contract import MessagePage, Replay
 from perdure.errors import PayloadTooLarge, PerdureError
@@ -35,7 +36,6 @@ from perdure.events import MessageAdded
 from perdure.history import CountTokens, line_of
 from perdure.message import Message
 from perdure.reader import Reader, page_too_large
-from perdure.wire import refusing
 from perdure.working_set import WorkingSet, WorkingSetRef, context_hash
 
 P = TypeVar("P", MessagePage, Replay)

@@ -27,10 +27,11 @@ from activities.corpora.ingest import (
     Upload,
 )
 from activities.corpora.ports import CorpusStore
+from activities.failures import refusing
 from activities.ports import Embedder
 from activities.spans import EmbedderRefused, Span, artifact_id, span_id
 from perdure.errors import Unavailable
-from perdure.wire import refusal, refusing
+from perdure.wire import refusal
 
 STEP_SPANS = 256
 """Spans after which a step ends: some seconds of embedding, so that progress is seen and little is done again."""
@@ -94,7 +95,8 @@ class CorpusActivities:
                     break
         if done:
             async with beating():
-                await self._store.complete(upload.tenant, upload.corpus, step.version, upload.upload_id)
+                with refusing():
+                    await self._store.complete(upload.tenant, upload.corpus, step.version, upload.upload_id)
         return Stepped(
             after=after,
             done=done,
@@ -129,7 +131,8 @@ class CorpusActivities:
             for cut in cuts
         ]
         async with beating():
-            await self._store.commit(upload.tenant, upload.corpus, step.version, upload.upload_id, whole)
+            with refusing():
+                await self._store.commit(upload.tenant, upload.corpus, step.version, upload.upload_id, whole)
         return len(texts)
 
     async def _embed(self, texts: Sequence[str]) -> list[bytes]:

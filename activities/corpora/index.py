@@ -13,10 +13,11 @@ from temporalio import activity
 from activities.beating import beating
 from activities.corpora.ingest import INDEX, REBUILD, TIDY, Rebuilt, Target
 from activities.corpora.ports import CorpusStore
+from activities.failures import refusing
 from activities.ports import SpanIndex
 from activities.spans import SETTLED_FOR, CorpusState, EmbedderId, IndexUnavailable, made_otherwise
 from perdure.errors import CorpusNotFound, Unavailable
-from perdure.wire import refusal, refusing
+from perdure.wire import refusal
 
 RETENTION = timedelta(days=7)
 """How long a version can be read after the next one is published, where the settings say nothing else."""
@@ -129,7 +130,8 @@ class IndexActivities:
             after = spans[-1].span_id
             activity.heartbeat(after)
         async with self._alone(target), beating():
-            await self._store.switch_index(tenant, corpus, fresh, state.version, state.index)
+            with refusing():
+                await self._store.switch_index(tenant, corpus, fresh, state.version, state.index)
 
     @asynccontextmanager
     async def _alone(self, target: Target) -> AsyncIterator[None]:

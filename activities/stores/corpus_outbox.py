@@ -7,8 +7,8 @@ from datetime import timedelta
 
 from sqlalchemy import ColumnElement, and_, case, exists, false, func, literal, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
-from temporalio.exceptions import ApplicationError
 
+from activities.ports import Fenced
 from activities.spans import CHANGED_WITHIN, SETTLED_FOR, IndexUnavailable, Span
 from activities.stores.corpus_reader import SPAN_COLUMNS, span_of
 from activities.stores.corpus_tables import corpora, spans, visible_in
@@ -21,7 +21,6 @@ from activities.stores.corpus_versions import (
     use_index,
 )
 from perdure.errors import CorpusNotFound
-from perdure.wire import FENCED
 
 LIVE = spans.c.removed_in.is_(None)
 
@@ -100,9 +99,7 @@ class PostgresCorpusOutbox(PostgresCorpusVersions):
             now = select(corpora.c.version, corpora.c.index_name).where(_is(corpora, tenant, corpus))
             held = (await connection.execute(now.with_for_update())).one_or_none()
             if held != (version, old) or not await use_index(connection, tenant, corpus, index):
-                raise ApplicationError(
-                    f"Another ingest of {corpus} took over. Reindex again.", type=FENCED, non_retryable=True
-                )
+                raise Fenced(f"Another ingest of {corpus} took over. Reindex again.")
             await connection.execute(update(corpora).where(_is(corpora, tenant, corpus)).values(index_name=index))
             if old is not None:
                 await leave_index(connection, tenant, corpus, old)

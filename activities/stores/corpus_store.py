@@ -11,11 +11,11 @@ from datetime import timedelta
 from sqlalchemy import case, delete, func, literal, or_, select, text, true, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
-from temporalio.exceptions import ApplicationError
 
 from activities.corpora.batch import Action, CutFile, StagedFile
 from activities.corpora.chunking import DEFAULT_CHUNKING
 from activities.corpora.ingest import Begun
+from activities.ports import Fenced
 from activities.spans import EmbedderId, made_otherwise
 from activities.stores.corpus_outbox import LIVE, PostgresCorpusOutbox, note_indexed
 from activities.stores.corpus_rows import drop_strangers, held_spans, prune_artifacts, put_artifacts, replace_spans
@@ -23,7 +23,6 @@ from activities.stores.corpus_tables import artifacts, corpora, corpus_versions,
 from activities.stores.corpus_tables import is_corpus as _is
 from activities.stores.tables import tenants
 from perdure.errors import UploadExpired
-from perdure.wire import FENCED
 
 _ABANDONED = timedelta(days=1)
 """Age of an upload that nobody will ingest any more."""
@@ -187,7 +186,7 @@ async def _check_upload(connection: AsyncConnection, tenant: str, corpus: str, v
     """
     row = select(corpora.c.upload_id).where(_is(corpora, tenant, corpus), corpora.c.version == version - 1)
     if await connection.scalar(row.with_for_update(read=True)) != upload_id:
-        raise ApplicationError(f"Another ingest of {corpus} took over. Ingest again.", type=FENCED, non_retryable=True)
+        raise Fenced(f"Another ingest of {corpus} took over. Ingest again.")
 
 
 async def _publish(

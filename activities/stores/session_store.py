@@ -9,10 +9,8 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
-from temporalio.exceptions import ApplicationError
 
 from activities.commit import (
-    UNSTORABLE,
     Answered,
     Commit,
     Committed,
@@ -24,6 +22,7 @@ from activities.commit import (
     StoredReceipt,
 )
 from activities.deflate import answerable
+from activities.ports import Fenced, Unstorable
 from activities.stores.batches import in_batches
 from activities.stores.engine import Engine
 from activities.stores.session_commit import commit_rows, commit_statement
@@ -32,7 +31,6 @@ from activities.stores.tables import events, messages, sessions, tenants, workin
 from perdure.errors import CapacityExceeded, SessionNotFound
 from perdure.events import Event, MessageAdded, SessionCreated
 from perdure.session import Session
-from perdure.wire import FENCED
 from perdure.working_set import WorkingSet
 
 CATCH_UP_BYTES = 512 * 1024
@@ -57,7 +55,7 @@ class PostgresSessionStore:
                 return await self._create(connection, request)
             if found["owner"] != request.owner.run_id:
                 if found["owner_started_at"] > request.owner.started_at:
-                    raise fenced(request.owner)
+                    raise _fenced(request.owner)
                 await connection.execute(
                     update(sessions)
                     .where(where)
@@ -138,7 +136,7 @@ class PostgresSessionStore:
             return Committed(outcome="committed")
         behind = await self._behind(request)
         if not behind.events:  # Postgres has lost what this run saw stored: the next run takes what it has
-            raise fenced(request.owner)
+            raise _fenced(request.owner)
         return behind
 
     async def _behind(self, request: Commit) -> Committed:
@@ -148,7 +146,7 @@ class PostgresSessionStore:
                 select(sessions.c.owner).where(is_session(sessions, request.tenant, request.session_id))
             )
             if owner != request.owner.run_id:
-                raise fenced(request.owner)
+                raise _fenced(request.owner)
             later = select(events).where(
                 is_session(events, request.tenant, request.session_id), events.c.sequence > request.base_sequence
             )
@@ -209,14 +207,13 @@ class PostgresSessionStore:
             return Answered(body_hash=known, events=found, working_sets=answerable(sets))
 
 
-def _unstorable(error: DBAPIError) -> ApplicationError:
+def _unstorable(error: DBAPIError) -> Unstorable:
     """To decide again would end here again. Below the first line Postgres quotes the row."""
-    return ApplicationError(str(error.orig).partition("\n")[0], type=UNSTORABLE, non_retryable=True)
+    return Unstorable(str(error.orig).partition("\n")[0])
 
 
-def fenced(owner: Owner) -> ApplicationError:
-    """The failure of a run that lost its session to a later one."""
-    return ApplicationError(f"Run {owner.run_id} no longer owns the session.", type=FENCED, non_retryable=True)
+def _fenced(owner: Owner) -> Fenced:
+    return Fenced(f"Run {owner.run_id} no longer owns the session.")
 
 
 async def _admit(connection: AsyncConnection, tenant: str, session_id: str) -> None:

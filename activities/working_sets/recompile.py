@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from temporalio import activity
 
 from activities.beating import beating
+from activities.failures import refusing
 from activities.ports import Compiler
 from activities.spans import IndexUnavailable
 from activities.working_sets.comparison import CannotRecompile, Plan, compared, gains, planned, unknown
@@ -20,7 +21,6 @@ from perdure.reader import Reader
 from perdure.recompile import Recompile, TurnComparison
 from perdure.session import SessionConfig
 from perdure.thread_query import LOOKED_AT
-from perdure.wire import refusing
 from perdure.working_set import WorkingSet
 
 RECOMPILE = "recompile_turns"

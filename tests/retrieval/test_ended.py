@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, update
 from temporalio.client import Client
-from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 from temporalio.worker import Worker
 
 from activities.corpora.corpus import CorpusActivities
 from activities.corpora.index import IndexActivities
 from activities.corpora.ingest import Target
+from activities.ports import Fenced
 from activities.spans import SETTLED_FOR, IndexUnavailable, Span
 from activities.stores.corpus_tables import corpora as corpora_table
 from tests.retrieval.conftest import DOCUMENTS, Corpora, corpora_with, write
@@ -204,7 +204,7 @@ async def test_an_index_is_switched_to_only_if_nothing_has_changed_since(
     if stale != "dropped":
         await store.reserve_index(*here, "fresh")
     version = 2 if stale == "version" else 1
-    with pytest.raises(ApplicationError, match="took over"):
+    with pytest.raises(Fenced, match="took over"):
         await store.switch_index(*here, "fresh", version, "other" if stale == "index" else before.index)
     assert await store.state(*here) == before
 

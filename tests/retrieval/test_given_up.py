@@ -14,6 +14,8 @@ from activities.corpora.batch import CutFile
 from activities.corpora.corpus import CorpusActivities
 from activities.corpora.index import IndexActivities
 from activities.corpora.ingest import Step, Target, Upload
+from activities.ports import Fenced
+from perdure.wire import FENCED
 from tests.retrieval.conftest import DOCUMENTS, Corpora, corpora_with, write
 from tests.support.embedders import Hashed
 from workers.ingest_folder import reindex
@@ -109,7 +111,11 @@ async def test_a_late_activity_of_it_writes_nothing(corpora: Corpora, folder: Pa
     before = (await corpora.ingest(write(folder, {"fruit.txt": "Only plums are left.\n"}))).version
     hashes = await found(corpora)
     for version in (step.version, before + 1):
-        with pytest.raises(ApplicationError, match="took over"):
+        with pytest.raises(Fenced):
             await corpora.store.commit(corpora.tenant, "docs", version, "given-up", [CutFile(file=late[0], spans=[])])
+    activities = CorpusActivities(corpora.store, corpora.embedder)
+    with pytest.raises(ApplicationError, match="took over") as ended:
+        await ActivityEnvironment().run(activities.ingest_files, step)
+    assert (ended.value.type, ended.value.non_retryable) == (FENCED, True)
     assert await corpora.store.publish(corpora.tenant, "docs", step.version, "given-up") == (2, 0)
     assert await found(corpora) == hashes
