@@ -12,12 +12,13 @@ _SECONDS = 5
 
 
 @asynccontextmanager
-async def beating() -> AsyncIterator[None]:
-    """Heartbeats while the block goes on, which may take minutes and leaves the event loop to others."""
+async def beating(*details: str) -> AsyncIterator[None]:
+    """Heartbeats while the block goes on, which may take minutes and leaves the event loop to others. `details` are how
+    far the activity has come: each heartbeat takes the place of what the one before told of it."""
 
     async def beat() -> None:
         while True:
-            activity.heartbeat()
+            activity.heartbeat(*details)
             await asyncio.sleep(_SECONDS)
 
     task = asyncio.create_task(beat())

@@ -129,12 +129,12 @@ class IndexActivities:
             await index.put(fresh, spans)
             after = spans[-1].span_id
             activity.heartbeat(after)
-        async with self._alone(target), beating():
+        async with self._alone(target, after), beating(after):
             with refusing():
                 await self._store.switch_index(tenant, corpus, fresh, state.version, state.index)
 
     @asynccontextmanager
-    async def _alone(self, target: Target) -> AsyncIterator[None]:
+    async def _alone(self, target: Target, *details: str) -> AsyncIterator[None]:
         """Change the index while no other ingest does, and no reader counts on it: what is to be done is read inside.
 
         An ingest that was ended may run on, and its changes be made late: what it takes out, the next may have put
@@ -142,9 +142,9 @@ class IndexActivities:
         """
         tenant, corpus, by = target.tenant, target.corpus, target.fresh
         while wait := await self._store.take_index(tenant, corpus, by):
-            activity.heartbeat()
+            activity.heartbeat(*details)
             await asyncio.sleep(min(wait, _POLL).total_seconds())
-        activity.heartbeat()
+        activity.heartbeat(*details)
         try:
             yield
         except Exception:

@@ -23,6 +23,7 @@ from activities.stores.corpus_tables import corpora as corpora_table
 from tests.retrieval.conftest import DOCUMENTS, Corpora, corpora_with, write
 from tests.retrieval.test_index_away import away
 from tests.support.embedders import Hashed
+from tests.support.eventually import eventually
 from workers.ingest_folder import reindex
 from workers.stack.stack import Stack
 from workflows.ingest import IngestCorpus
@@ -191,6 +192,36 @@ async def test_a_late_rebuild_does_not_hide_what_was_published_since(
     assert await indexed(corpora) == await live(corpora)
     with pytest.raises(IndexUnavailable):
         await indexed(corpora, target(corpora).fresh)
+
+
+async def test_a_rebuild_that_died_while_it_waited_for_another_change_puts_nothing_again(
+    corpora: Corpora, folder: Path, held: Held, late: IndexActivities
+) -> None:
+    await corpora.ingest(folder)
+    here = corpora.tenant, "docs"
+
+    async def taken() -> bool:
+        return not await corpora.store.take_index(*here, "another")
+
+    assert await eventually(taken)
+    held.go.set()
+    told: list[tuple[str, ...]] = []
+    first, second = ActivityEnvironment(), ActivityEnvironment()
+    first.on_heartbeat = lambda *details: told.append(details)
+    rebuilding = asyncio.create_task(first.run(late.rebuild_index, target(corpora)))
+
+    async def waits() -> bool:
+        return len(told) > 2
+
+    assert await eventually(waits)
+    rebuilding.cancel()
+    await asyncio.gather(rebuilding, return_exceptions=True)
+    await corpora.store.release_index(*here, "another")
+    held.asked.clear()
+    second.info = replace(second.info, heartbeat_details=told[-1])
+    await second.run(late.rebuild_index, target(corpora))
+    assert not held.asked.is_set()
+    assert await indexed(corpora, target(corpora).fresh) == await live(corpora)
 
 
 @pytest.mark.parametrize("stale", ["version", "index", "dropped"])
