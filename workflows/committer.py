@@ -14,12 +14,12 @@ from temporalio.exceptions import ActivityError, ApplicationError
 from activities.commit import Answered, Commit, Committed, Compile, Deflated, Owner, ReadAnswer, completed
 from activities.deflate import deflated_commit
 from perdure.contract import AddUserMessage
-from perdure.errors import PerdureError
+from perdure.errors import IdempotencyConflict, PerdureError
 from perdure.events import Event, MessageAdded
 from perdure.wire import FENCED, refusal
 from workflows.commit_parts import activity_name, changed, compiles, numbered
 from workflows.core.command import AnyCommand, Command, Expire, RecordError
-from workflows.core.decide import compiler_config, conflict, decide, outlived, receipt_of
+from workflows.core.decide import compiler_config, decide, outlived, receipt_of
 from workflows.core.load import room_for
 from workflows.core.state import SessionState, fold
 
@@ -212,11 +212,11 @@ class Committer:
                 if known.body_hash == command.body_hash:
                     await self._answer_again(entry)
                 else:
-                    entry.error = refusal(conflict(command.key))
+                    entry.error = refusal(IdempotencyConflict(key=command.key))
                 continue
             for event in draft.events:
                 if isinstance(event.data, MessageAdded) and event.data.message.message_id in taken:
-                    entry.error = refusal(conflict(event.data.message.message_id))
+                    entry.error = refusal(IdempotencyConflict(key=event.data.message.message_id))
 
     async def _answer_again(self, entry: _Entry) -> None:
         """Settle a command that was carried out before."""
@@ -237,7 +237,7 @@ class Committer:
         if answered.body_hash == command.body_hash:
             entry.outcome = Outcome(answered.events, answered.working_sets)
         else:
-            entry.error = refusal(conflict(command.key))
+            entry.error = refusal(IdempotencyConflict(key=command.key))
         return True
 
     async def _read_answer(self, entry: _Entry, command: Command) -> Answered:

@@ -107,7 +107,7 @@ class IndexActivities:
                 )
             state = await self._store.state(tenant, corpus)
             if state is None:
-                raise CorpusNotFound(f"Corpus not found: {corpus}", corpus=corpus)
+                raise CorpusNotFound(corpus=corpus)
             if state.embedder != self._embedder:
                 raise made_otherwise(corpus, state.embedder, state.chunking, self._embedder, state.chunking)
         if state.index != target.fresh:  # else an attempt before this one made it

@@ -37,7 +37,7 @@ class PostgresCorpusOutbox(PostgresCorpusVersions):
             )
             row = (await connection.execute(select(corpora).where(_is(corpora, tenant, corpus)))).one_or_none()
             if row is None:
-                raise CorpusNotFound(f"Corpus not found: {corpus}", corpus=corpus)
+                raise CorpusNotFound(corpus=corpus)
             return str(row.index_name)
 
     async def take_index(self, tenant: str, corpus: str, by: str) -> timedelta:

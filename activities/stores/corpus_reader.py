@@ -82,7 +82,7 @@ class PostgresCorpusReader:
         async with self._engine.connect() as connection:
             row = (await connection.execute(_STATE, {"tenant": tenant, "corpus": corpus})).one_or_none()
         if row is None:
-            raise CorpusNotFound(f"Corpus not found: {corpus}", corpus=corpus)
+            raise CorpusNotFound(corpus=corpus)
         return _corpus_of(row)
 
     async def list_artifacts(self, tenant: str, corpus: str, after: str = "", limit: int = 1000) -> list[Artifact]:

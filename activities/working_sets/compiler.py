@@ -119,7 +119,7 @@ class WorkingSetCompiler:
     async def _state(self, tenant: str, corpus: str) -> CorpusState:
         state = await self._corpora.state(tenant, corpus)
         if state is None:
-            raise CorpusNotFound(f"Corpus not found: {corpus}", corpus=corpus)
+            raise CorpusNotFound(corpus=corpus)
         return state
 
     def _manifest(

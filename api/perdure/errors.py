@@ -80,6 +80,10 @@ class PayloadTooLarge(Refused):
 class IdempotencyConflict(Refused):
     """The key was used before, with another body; `details["key"]` names it."""
 
+    def __init__(self, message: str = "", **details: Any) -> None:
+        used = f"The key {details.get('key')!r} was used before with another body."
+        super().__init__(message or f"{used} Send the same body again, or use a new key.", **details)
+
 
 class HeadMoved(Refused):
     """`expected_head` is no longer the head; `details["active_message_id"]` is."""
@@ -110,6 +114,9 @@ class MessageNotFound(Refused):
 
 class CorpusNotFound(Refused):
     """No such corpus."""
+
+    def __init__(self, message: str = "", **details: Any) -> None:
+        super().__init__(message or f"Corpus not found: {details.get('corpus')}", **details)
 
 
 class CorpusVersionNotFound(Refused):

@@ -42,9 +42,7 @@ async def recompile(calls: Calls, request: Recompile, request_id: str | None, ti
     found = Comparison.model_validate(answer)
     # As JSON: in `retrieval` a duration may stand as a `timedelta` here, and came back as text.
     if found.request.model_dump(mode="json") != request.model_dump(mode="json"):
-        raise IdempotencyConflict(
-            f"The key {key!r} was used before with another body. Send the same body again, or use a new key.", key=key
-        )
+        raise IdempotencyConflict(key=key)
     return found
 
 

@@ -50,15 +50,8 @@ def receipt_of(state: SessionState, command: Command) -> Receipt | None:
     """
     receipt = state.receipts.get(command.key)
     if receipt is not None and receipt.body_hash != command.body_hash:
-        raise conflict(command.key)
+        raise IdempotencyConflict(key=command.key)
     return receipt
-
-
-def conflict(key: str) -> IdempotencyConflict:
-    """The refusal of a key that was used with another body."""
-    return IdempotencyConflict(
-        f"The key {key!r} was used before with another body. Send the same body again, or use a new key.", key=key
-    )
 
 
 def outlived(state: SessionState, error: PerdureError) -> bool:
