@@ -35,7 +35,7 @@ from perdure.contract import (
     SessionAnswer,
     UpdateSession,
 )
-from perdure.errors import BY_CODE, PerdureError, SessionDeleted, Unavailable
+from perdure.errors import BY_CODE, IdempotencyConflict, PerdureError, SessionDeleted, Unavailable
 from perdure.events import MessageAdded
 from perdure.history import render, within
 from perdure.message import Message
@@ -45,7 +45,7 @@ from perdure.wire import refusing
 from workflows.admission import Admission, request_of
 from workflows.committer import RETRY, Outcome, cause_of
 from workflows.core.command import Body, Command, RecordError, command_of
-from workflows.core.decide import conflict, decide, outlived, receipt_of
+from workflows.core.decide import decide, outlived, receipt_of
 from workflows.core.dry_run import dry_run
 from workflows.core.state import SessionState
 from workflows.input import NOTHING, json_of
@@ -120,7 +120,7 @@ class SessionWorkflow(Admission):
                     return
                 for data in made:
                     if isinstance(data, MessageAdded) and self._state.has_at_hand(data.message.message_id):
-                        raise conflict(data.message.message_id)
+                        raise IdempotencyConflict(key=data.message.message_id)
 
     async def _add_message(self, name: str, model: type[B], raw: RawValue) -> RawValue:
         outcome = await self._execute(name, model, raw)

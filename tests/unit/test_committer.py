@@ -11,7 +11,7 @@ from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
-from activities.commit import UNSTORABLE, Committed, Owner
+from activities.commit import Committed, Owner
 from activities.deflate import inflated_commit
 from perdure.contract import AddMessage
 from perdure.events import Event, MessageAdded
@@ -91,7 +91,7 @@ class Picky(Stored):
     async def activity(self, _name: str, deflated: RawValue, **_options: Any) -> Committed:
         asked = [event.data for event in inflated_commit(deflated).events]
         if any(isinstance(data, MessageAdded) and data.message.content == "bad" for data in asked):
-            raise ApplicationError("It cannot be stored.", type=UNSTORABLE, non_retryable=True)
+            raise ApplicationError("It cannot be stored.", type="Unstorable", non_retryable=True)
         return await super().activity(_name, deflated)
 
 
@@ -111,7 +111,7 @@ async def test_of_commands_that_wait_together_only_the_one_that_cannot_be_stored
     assert isinstance(first, Outcome)
     assert isinstance(bad, ApplicationError)
     assert isinstance(last, Outcome)
-    assert bad.type == UNSTORABLE
+    assert bad.type == "Unstorable"
     assert [event.sequence for event in (*first.events, *last.events)] == [2, 3]
     assert store.events[1:] == [*first.events, *last.events]
 
