@@ -9,7 +9,9 @@ from temporalio import workflow
 from activities.commit import Purge
 from perdure.contract import PURGE_WORKFLOW
 
-_FIRST, _LONGEST, _GROWTH = timedelta(seconds=1), timedelta(minutes=1), 1.5
+_FIRST, _LONGEST, _GROWTH = timedelta(seconds=1), timedelta(hours=1), 1.5
+"""A run may stay open, on a worker that is stuck. A look costs nine events, of some fifty thousand that a workflow may
+have: at one an hour they last for more than half a year."""
 _SETTLED = timedelta(seconds=5)
 """Temporal takes twenty seconds and more to forget a run that it was told to delete."""
 
