@@ -150,7 +150,9 @@ def check_content(content: Content, limit_bytes: int) -> None:
         PayloadTooLarge: more than `limit_bytes` of UTF-8.
     """
     if not _says_something(content):
-        raise InvalidMessage("Message content is empty. Send at least one character that is not white space.")
+        raise InvalidMessage(
+            "Message content is empty. Send at least one character that is not white space.", field="content"
+        )
     if not isinstance(content, str):
         _refuse_no_json([_dump(part) for part in content], "content")
     size = len(_utf8(content, "content") if isinstance(content, str) else _json(content, "content"))

@@ -18,7 +18,7 @@ class SessionFilter(Request):
     """Which sessions to list; every field given must hold. Deleted ones are listed only by their status.
 
     `metadata` must be contained in the session's; `updated_after` is inclusive, `updated_before` exclusive; both
-    name their time zone.
+    name their time zone. A client without a reader asks Temporal, which compares milliseconds.
     """
 
     user_id: Id | None = None

@@ -56,17 +56,22 @@ async def test_a_conversation_from_the_command_line(cli: Cli, monkeypatch: pytes
     assert code == 0
     assert "#0 User: Hello" in out
     assert [s["session_id"] for s in (await cli.data("list", "--user", "ada"))["sessions"]] == ["s"]
+    assert (await cli.data("list", "--updated-before", "2020-01-01T00:00Z"))["sessions"] == []
+    assert (await cli("list", "--updated-before", "2020-01-01T00:00Z"))[1] == ""
     assert (await cli.data("suspend", "s"))["status"] == "suspended"
     assert (await cli.data("resume", "s"))["status"] == "active"
     assert (await cli("delete", "s", "--yes"))[0] == 0
-    assert (await cli("show", "s"))[0] == 1
+    assert (await cli("show", "s"))[0] == 3
+    assert (await cli("delete", "s"))[0] == 3
 
 
 async def test_a_deletion_is_asked_about_on_stderr_and_stdout_has_the_data_alone(
     cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await cli.data("start", "s")
-    monkeypatch.setattr("sys.stdin", io.StringIO("Y\n"))
+    typed = io.StringIO("Y\n")
+    monkeypatch.setattr(typed, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", typed)
     code, out, err = await cli("delete", "s", "--output", "json")
     assert (code, out) == (0, '{"session_id": "s", "status": "deleted"}\n')
     assert err == "Delete session s for good? [y/N]: "
@@ -142,6 +147,11 @@ async def test_a_refusal_is_exit_code_1_with_its_reason(cli: Cli) -> None:
         (("list", "--metadata", '{"a": "\\u0000"}'), "NUL character"),
         (("list", "--cursor", "a\0b"), "Start from the first page"),
         (("list", "--cursor", "x"), "Start from the first page"),
+        (("list", "--updated-after", "yesterday"), "updated_after"),
+        (
+            ("send", "s", "Hello", "--role", "clown"),
+            "Invalid role: clown. Must be one of: user, assistant, system, tool",
+        ),
     ],
 )
 async def test_what_no_session_could_take_is_exit_code_2_with_what_to_do(

@@ -18,7 +18,7 @@ from tests.support.site import Site
 BIG = {"key": "x" * MAX_METADATA_BYTES}
 
 REFUSED: dict[str, tuple[str, Any, str, dict[str, Any]]] = {
-    "empty": ("add_user_message", {"content": ""}, "InvalidMessage", {}),
+    "empty": ("add_user_message", {"content": ""}, "InvalidMessage", {"field": "content"}),
     "white space": ("add_user_message", {"content": " \n\t"}, "InvalidMessage", {}),
     "no parts": ("add_assistant_message", {"content": []}, "InvalidMessage", {}),
     "parts that say nothing": (

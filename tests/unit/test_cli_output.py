@@ -42,7 +42,7 @@ from tests.unit.test_diff import working_set
 
 CODES: dict[int, set[type[PerdureError]]] = {
     2: {InvalidMessage, InvalidRequest, InvalidRole, InvalidSessionId, PayloadTooLarge},
-    3: {CorpusNotFound, CorpusVersionNotFound, MessageNotFound, SessionNotFound},
+    3: {CorpusNotFound, CorpusVersionNotFound, MessageNotFound, SessionDeleted, SessionNotFound},
     4: {OutcomeUnknown, SessionRolling, TooMuchInFlight, Unavailable},
 }
 """Exit codes of the errors that don't end with 1: usage, not found, unavailable."""
@@ -71,16 +71,16 @@ def test_an_unknown_option_is_a_usage_error_on_stderr(capsys: pytest.CaptureFixt
 def test_who_does_not_say_yes_deletes_nothing_and_stdout_stays_empty(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, answer: str
 ) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+    typed = io.StringIO(answer)
+    monkeypatch.setattr(typed, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", typed)
     monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")  # where nobody is: exit code 4, if it were called
     assert run(["session", "delete", "s"]) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
     asked, _, told = captured.err.partition(": ")
     assert asked == "Delete session s for good? [y/N]"
-    assert told == (
-        "Nothing was deleted.\n" if answer else "\nNothing was deleted. `--yes` answers where nobody can.\n"
-    )
+    assert told == ("Nothing was deleted.\n" if answer else "\nNothing was deleted.\n")
 
 
 def test_help_is_data_and_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -252,8 +252,8 @@ def _perdure(closed: str, *arguments: str) -> subprocess.CompletedProcess[bytes]
 @pytest.mark.parametrize("closed", ["0", "1", "2", "0 1 2"])
 def test_streams_that_are_closed_change_no_exit_code(closed: str) -> None:
     assert _perdure(closed, "--help").returncode == 0
-    refused = _perdure(closed, "session", "delete", "s")
-    assert refused.returncode == 1
+    refused = _perdure(closed, "session", "send", "s", "Hello", "--role", "clown")
+    assert refused.returncode == 2
     assert b"Traceback" not in refused.stderr
 
 

@@ -108,7 +108,10 @@ def list_(output: Output = Format.TEXT) -> None:
             return await store.list_corpora(settings.tenant)
 
     found = run(work)
-    show(found, output, lambda: _corpora(found) if found else "No corpora. `perdure corpus ingest` makes one.")
+    if found or output is Format.JSON:
+        show(found, output, lambda: _corpora(found))
+    else:
+        progress("No corpora. `perdure corpus ingest` makes one.")
 
 
 @corpus.command("show")

@@ -18,18 +18,15 @@ def run(work: Callable[[Settings], Awaitable[T]]) -> T:
     Raises:
         PerdureError: PostgreSQL or Temporal does not answer, or not as it should; it says what to do.
     """
-    from sqlalchemy.exc import DBAPIError
     from temporalio.service import RPCError
 
-    from workers import database_errors, temporal_errors
+    from workers import temporal_errors
     from workers.settings import Settings
 
     async def loaded() -> T:
         settings = Settings.load()
         try:
             return await work(settings)
-        except DBAPIError as error:
-            raise database_errors.explained(error) from error
         except RPCError as error:
             raise temporal_errors.explained(error, settings) from error
 

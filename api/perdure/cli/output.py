@@ -74,17 +74,21 @@ def progress(message: str) -> None:
 
 
 def confirm(question: str, *, otherwise: str) -> None:
-    """Ask on stderr, and go on only after a yes; `otherwise` is told where the answer is another, or there is none.
+    """Ask whoever sits at the terminal, on stderr, and go on only after a yes; else tell `otherwise`.
+
+    Where nobody sits there, the command stands for itself.
 
     `typer.confirm` writes to stdout even when it is told not to.
 
     Raises:
         typer.Exit: it was no yes.
     """
+    if not sys.stdin.isatty():
+        return
     print(f"{question} [y/N]: ", end="", file=sys.stderr, flush=True)
     answer = sys.stdin.readline()
     if answer.strip().lower() not in ("y", "yes"):
-        progress(otherwise if answer else f"\n{otherwise} `--yes` answers where nobody can.")
+        progress(otherwise if answer else f"\n{otherwise}")
         raise typer.Exit(FAILED)
 
 
@@ -93,7 +97,7 @@ def exit_code(error: PerdureError) -> int:
     match error:
         case InvalidRequest() | InvalidSessionId() | InvalidRole() | InvalidMessage() | PayloadTooLarge():
             return USAGE  # what was typed is wrong, whatever the session's state
-        case SessionNotFound() | MessageNotFound() | CorpusNotFound() | CorpusVersionNotFound():
+        case SessionNotFound() | SessionDeleted() | MessageNotFound() | CorpusNotFound() | CorpusVersionNotFound():
             return NOT_FOUND
         case Unavailable() | OutcomeUnknown():
             return UNAVAILABLE

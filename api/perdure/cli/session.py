@@ -16,7 +16,7 @@ from perdure.cli.session_text import answer_text, list_text, replay_text, sessio
 from perdure.cli.session_warnings import warn_of_other_fields, warn_without_corpus
 from perdure.contract import PAGE_LIMIT, MessageAnswer
 from perdure.fields import given
-from perdure.message import Role
+from perdure.message import ROLES, check_role
 from perdure.reader import SessionFilter
 from perdure.replay import corrupted
 from perdure.session import Session, Status
@@ -106,22 +106,23 @@ def update(
 def send(
     session_id: SessionId,
     content: Annotated[str, typer.Argument(help="The message; `-` reads it from standard input.")],
-    role: Annotated[Role, typer.Option(help="Who says it.")] = "user",
+    role: Annotated[str, typer.Option(help="Who says it.", metavar="|".join(ROLES))] = "user",
     key: Key = None,
     metadata: Annotated[str | None, typer.Option(help="A JSON object.")] = None,
     retrieval: Annotated[str | None, typer.Option(help='A JSON object, such as {"token_budget": 2000}.')] = None,
     output: Output = Format.TEXT,
 ) -> None:
     """Add a message; for a user message, show what its working set cites."""
+    speaker = check_role(role)
     text = text_or_stdin(content)
     meta, overrides = _object("--metadata", metadata), _object("--retrieval", retrieval)
-    if overrides and role != "user":
+    if overrides and speaker != "user":
         raise typer.BadParameter("only a user message has a working set", param_hint="--retrieval")
 
     async def work(handle: SessionHandle) -> MessageAnswer:
-        if role == "user":
+        if speaker == "user":
             return await handle.add_user_message(text, message_id=key, metadata=meta, retrieval=overrides)
-        return MessageAnswer(message=await handle.add_message(role, text, message_id=key, metadata=meta))
+        return MessageAnswer(message=await handle.add_message(speaker, text, message_id=key, metadata=meta))
 
     answer = _on(session_id, work)
     show(answer, output, lambda: answer_text(answer))
@@ -175,17 +176,31 @@ def list_(
     user: Annotated[str | None, typer.Option(help="Only this user's.")] = None,
     status: Annotated[Status | None, typer.Option(help="Only those.")] = None,
     metadata: Annotated[str | None, typer.Option(help="A JSON object that theirs must contain.")] = None,
+    updated_after: Annotated[
+        str | None, typer.Option(help="Only those with activity since, as 2026-01-31T12:00Z.")
+    ] = None,
+    updated_before: Annotated[str | None, typer.Option(help="Only those without activity since.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = PAGE_LIMIT,
     cursor: Annotated[str | None, typer.Option(help="Where the last page ended.")] = None,
     output: Output = Format.TEXT,
 ) -> None:
     """List the tenant's sessions, newest first."""
     where = given(
-        SessionFilter, user_id=user, status=status, metadata=_object("--metadata", metadata), limit=limit, cursor=cursor
+        SessionFilter,
+        user_id=user,
+        status=status,
+        metadata=_object("--metadata", metadata),
+        updated_after=updated_after,
+        updated_before=updated_before,
+        limit=limit,
+        cursor=cursor,
     )
 
     found = _run(lambda client: client.list_sessions(where))
-    show(found, output, lambda: list_text(found.sessions))
+    if found.sessions or output is Format.JSON:
+        show(found, output, lambda: list_text(found.sessions))
+    else:
+        progress("No sessions. `perdure session start` makes one.")
     if found.cursor and output is Format.TEXT:
         progress(f"There are more: --cursor {found.cursor}")
 

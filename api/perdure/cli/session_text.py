@@ -92,8 +92,6 @@ def citations_text(working_set: WorkingSet, top: int = TOP_CITATIONS) -> Rendera
 
 def list_text(sessions: Sequence[SessionSummary]) -> RenderableType:
     """Sessions, one a line."""
-    if not sessions:
-        return Text("No sessions. `perdure session start` makes one.")
     table = table_of("session", "status", "messages", "user", "title", "updated")
     for item in sessions:
         values = (
