@@ -22,9 +22,9 @@ costs more than all else that an answer needs, and again in every replay."""
 
 
 ANSWER_BYTES = 1792 * 1024
-"""Of what an activity or a handler answers: a payload holds 2 MB, and a larger one stops its workflow for good."""
+"""What an activity or a handler may answer: a payload holds 2 MB, and a larger one stops its workflow for good."""
 PAGE_MOST_BYTES = 896 * 1024
-"""Of a page that passes through a workflow; one message or one turn may be larger, and is refused."""
+"""What a page that passes through a workflow may have; one message or one turn may be larger, and is refused."""
 
 
 class Owner(Frozen):

@@ -63,7 +63,7 @@ PAGE_BYTES = 512 * 1024
 
 
 COMPILE_DEADLINE = timedelta(seconds=18)
-"""Of a message's working set; an attempt has 20 s, and must store the message too."""
+"""How long a message's working set may take; an attempt has 20 s, and must store the message too."""
 COMPILE_ATTEMPTS = 5
 """At which a failure is taken for the compiler's own. One of the store's never is: the commit waits for it as well."""
 

@@ -10,7 +10,7 @@ TERMS = "stemmed-words-v1"
 MAX_QUERY_TERMS = 64
 """Different terms of a query that are looked for: the first ones."""
 MAX_CHARACTERS = 65_536
-"""Of a span's terms: a `tsvector` holds a megabyte at most. Only a line of that length has more."""
+"""How long a span's terms may be together: a `tsvector` holds a megabyte. Only a line of that length has more."""
 
 _IDENTIFIER = re.compile(r"\w+")
 _SEPARATOR = re.compile(r"[\W_]+")

@@ -14,7 +14,7 @@ from workflows.core.state import SessionState
 _SHOWN_MESSAGES = 6
 _SHOWN_CHARACTERS = 160
 _READ_CHARACTERS = 4 * _SHOWN_CHARACTERS
-"""Of a message, to show its start: what is made anew at each command must not grow with the messages."""
+"""How much of a message is read to show its start: what each command makes anew must not grow with the messages."""
 
 
 def attributes(session: Session) -> list[SearchAttributeUpdate[Any]]:

@@ -35,7 +35,7 @@ RESTING_EVENTS = 40
 replay when it wakes."""
 
 LIGHT_STATE_BYTES = WINDOW_BYTES
-"""Of the window: only a single message makes it heavier. A task has room for this beside all that it carries."""
+"""A window of more is heavy, which only one message makes it. A task has room for this beside all that it carries."""
 
 _UNREADABLE = object()
 

@@ -37,9 +37,9 @@ STEP_SPANS = 256
 """Spans after which a step ends: some seconds of embedding, so that progress is seen and little is done again."""
 _FILES_AT_ONCE = 64
 _AT_ONCE_CHARACTERS = 128 * 1024
-"""Of files that are ingested side by side: about what a step makes, so that no core waits at each file's end."""
+"""How much is ingested side by side: about what a step makes, so that no core waits at each file's end."""
 _TOGETHER_CHARACTERS = 16 * 1024
-"""Of files that share requests to the embedder and a transaction, which cost more than a small file does."""
+"""How much shares requests to the embedder and a transaction, which cost more than a small file does."""
 
 
 T = TypeVar("T")

@@ -27,7 +27,7 @@ from perdure.session import Session, SessionPage
 from perdure.working_set import WorkingSet, WorkingSetRef
 
 _FRAME_BYTES = 64
-"""Of the JSON of a turn, around its messages."""
+"""What the JSON of a turn has around its messages."""
 
 
 class PostgresReader:

@@ -25,7 +25,7 @@ from perdure.working_set import WorkingSet
 
 RECOMPILE = "recompile_turns"
 PAGE_BYTES = 100_000
-"""Of a page's report; over it, spans are counted but not named. All pages pass through one payload of 2 MB."""
+"""What a page's report may have; over it, spans are counted, not named. All pages pass through one payload of 2 MB."""
 
 
 class RecompilePage(Frozen):

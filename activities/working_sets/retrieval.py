@@ -28,7 +28,7 @@ index holds what is not published yet, and for a moment what is published no mor
 _MORE = 5
 """Times as many hits are asked for when the tie at the edge is longer."""
 MOST_HITS = 2000
-"""Of a leg. Only when more spans than these are equally good does the index's own order decide."""
+"""What a leg asks for at most. Only when more spans are equally good does the index's own order decide."""
 EXACT_SPANS = 20_000
 """In a larger corpus vectors are searched approximately; an exact search takes time by the number of spans."""
 _PATIENCE_SECONDS = 0.5

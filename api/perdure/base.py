@@ -39,7 +39,7 @@ Overrides: TypeAlias = Annotated[dict[str, Any], BeforeValidator(plain)]
 R = TypeVar("R", bound=Request)
 M = TypeVar("M", bound=BaseModel)
 SHOWN_PROBLEMS = 10
-"""Of a request's problems, those that its refusal lists."""
+"""How many of a request's problems its refusal lists."""
 
 
 def parse(model: type[R], data: bytes | str | dict[str, Any]) -> R:

@@ -21,7 +21,7 @@ from perdure.transport import Command, NotOpen, Run, Transport, TryAgain
 FIRST_PAUSE = timedelta(milliseconds=50)
 LONGEST_PAUSE = timedelta(seconds=2)
 LONG_POLL = timedelta(seconds=20)
-"""Of one attempt to get a workflow's result."""
+"""How long one attempt to get a workflow's result waits."""
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from perdure.message import Message, text_of
 
 SEPARATOR = "\n\n"
 _FRAME_BYTES = 1024
-"""Of a history's JSON, what is around its text and its messages."""
+"""What a history's JSON has at most around its text and its messages."""
 CountTokens = Callable[[str], int]
 
 

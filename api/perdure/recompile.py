@@ -14,7 +14,7 @@ from perdure.working_set import CompilerConfig
 MAX_TURNS = 200
 """Turns of one request; `after` leads to the rest."""
 SHOWN_SPANS = 10
-"""Of the spans that a turn gained or lost, those that are named: the most relevant."""
+"""How many of the spans that a turn gained or lost are named: the most relevant."""
 
 Outcome: TypeAlias = Literal["same", "differs", "unknown"]
 

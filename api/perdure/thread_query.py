@@ -8,9 +8,9 @@ from perdure.message import Message, text_of
 from perdure.working_set import CompilerConfig
 
 THREAD_MESSAGES = 4
-"""Of the thread, the newest messages of user and assistant that are folded in: two turns, as a rule."""
+"""How many messages of user and assistant, the thread's newest, are folded in: two turns, as a rule."""
 THREAD_CHARACTERS = 240
-"""Of each of them, from its beginning: together with a question they fit what the embedder reads."""
+"""How much of each is folded in, from its beginning: with a question they fit what the embedder reads."""
 LOOKED_AT = 50
 """Messages that the walk back passes at most, tool and system messages included."""
 

@@ -29,9 +29,9 @@ from perdure.errors import InvalidRequest, SessionRolling, TooMuchInFlight, Unav
 from perdure.pollers import pollers
 
 TASK_TIMEOUT = timedelta(seconds=2)
-"""Of a session's workflow tasks: how long a worker that died in the middle of one holds it up."""
+"""How long a session's workflow task may take, and so how long a worker that died in the middle of one holds it up."""
 TROUBLE = timedelta(seconds=1)
-"""Of the question why there is no answer."""
+"""How long to ask why there is no answer."""
 
 T = TypeVar("T")
 
