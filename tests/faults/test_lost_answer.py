@@ -9,7 +9,6 @@ from datetime import timedelta
 from sqlalchemy import update
 
 from activities.commit import Commit, Committed
-from activities.ports import SessionStore
 from activities.stores.session_rows import is_session
 from activities.stores.tables import sessions, tenants
 from perdure.contract import MAX_BATCH
@@ -31,8 +30,7 @@ SLOW_SECONDS = 3
 class Flaky(OwnStore):
     """A store whose connection breaks at every third commit: after it was stored, or before, in turns."""
 
-    def __init__(self, inner: SessionStore, ledger: Ledger) -> None:
-        super().__init__(inner)
+    def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._commits = 0
 
@@ -51,8 +49,7 @@ class Flaky(OwnStore):
 class LosesOnce(OwnStore):
     """A store that loses the answer to the first commit of an event of that type; `meanwhile` something happens."""
 
-    def __init__(self, inner: SessionStore, kind: str, meanwhile: Callable[[], Awaitable[None]] | None = None) -> None:
-        super().__init__(inner)
+    def __init__(self, kind: str, meanwhile: Callable[[], Awaitable[None]] | None = None) -> None:
         self._kind, self._meanwhile = kind, meanwhile
         self.lost = False
 
@@ -79,14 +76,14 @@ class Slow(OwnStore):
 
 
 async def test_a_commit_whose_answer_is_lost_is_neither_lost_nor_repeated(site: Site) -> None:
-    async with worker_on(site, lambda store: Flaky(store, site.ledger)):
+    async with worker_on(site, Flaky(site.ledger)):
         sessions = await site.sessions(3)
         await write(site.ledger, site.patient(timeout=10), sessions, writers=3, pace=times(15))
         await site.check(met={LOST: 3, FAILED: 3, DISTURBED: 6, REPEATED: 6})
 
 
 async def test_a_large_batch_whose_answer_is_lost_is_answered_whole(site: Site) -> None:
-    async with worker_on(site, lambda store: Flaky(store, site.ledger)):
+    async with worker_on(site, Flaky(site.ledger)):
         session = await site.patient(timeout=20).start_session("large-batch")
         batch = [{"role": "user", "content": f"{number}" * 4000} for number in range(MAX_BATCH)]
         first = await session.add_messages(batch, request_id="batch")  # the first commit: stored, and its answer lost
@@ -96,7 +93,7 @@ async def test_a_large_batch_whose_answer_is_lost_is_answered_whole(site: Site) 
 
 
 async def test_an_idle_deadline_that_passes_during_a_long_commit_costs_no_history(site: Site) -> None:
-    async with worker_on(site, Slow):
+    async with worker_on(site, Slow()):
         (session_id,) = await site.sessions(1, SessionConfig(idle_timeout=timedelta(milliseconds=200)))
         await write(site.ledger, site.client, [session_id], writers=1, pace=times(1))
         described = await site.bare.get_workflow_handle(site.workflow_id(session_id)).describe()
@@ -104,20 +101,15 @@ async def test_an_idle_deadline_that_passes_during_a_long_commit_costs_no_histor
 
 
 async def test_a_session_that_came_back_under_a_limit_is_not_in_its_own_way_when_the_answer_is_lost(site: Site) -> None:
-    made: list[LosesOnce] = []
-
-    def make(store: SessionStore) -> SessionStore:
-        made.append(LosesOnce(store, "session_resumed"))
-        return made[0]
-
-    async with worker_on(site, make):
+    store = LosesOnce("session_resumed")
+    async with worker_on(site, store):
         session = await site.patient(timeout=20).start_session("a")
         await session.suspend()
         async with site.engine.begin() as connection:
             mine = update(tenants).where(tenants.c.tenant == site.settings.tenant)
             await connection.execute(mine.values(max_active_sessions=1))
         added = (await session.add_user_message("I am back", message_id="k")).message
-        assert made[0].lost
+        assert store.lost
         assert (await session.add_user_message("I am back", message_id="k")).message == added
         assert (await session.get()).status == "active"
         assert [m.message_id for m in (await session.messages()).messages] == ["k"]
@@ -132,7 +124,7 @@ async def test_a_session_whose_place_was_filled_when_the_answer_was_lost_is_as_i
             await connection.execute(other.values(status="active"))
             await connection.execute(update(tenants).where(tenants.c.tenant == tenant).values(max_active_sessions=1))
 
-    async with worker_on(site, lambda store: LosesOnce(store, "session_resumed", meanwhile=fill)):
+    async with worker_on(site, LosesOnce("session_resumed", meanwhile=fill)):
         await (await site.client.start_session("other")).suspend()
         session = await site.patient(timeout=20).start_session("a")
         await session.suspend()
@@ -142,7 +134,7 @@ async def test_a_session_whose_place_was_filled_when_the_answer_was_lost_is_as_i
 
 
 async def test_an_idle_session_is_suspended_and_not_archived_at_once_when_the_answer_is_lost(site: Site) -> None:
-    async with worker_on(site, lambda store: LosesOnce(store, "session_suspended")):
+    async with worker_on(site, LosesOnce("session_suspended")):
         session = await site.client.start_session("idle", config={"idle_timeout": 0.5, "archive_after": 3600})
 
         async def suspended_by_a_second_attempt() -> bool:
@@ -155,7 +147,7 @@ async def test_an_idle_session_is_suspended_and_not_archived_at_once_when_the_an
 
 
 async def test_a_refused_signal_is_recorded_once_when_the_answer_is_lost(site: Site) -> None:
-    async with worker_on(site, lambda store: LosesOnce(store, "error_recorded")):
+    async with worker_on(site, LosesOnce("error_recorded")):
         session = await site.client.start_session("refused")
         await site.bare.get_workflow_handle(session.workflow_id).signal("user_message", {"text": "another field"})
 

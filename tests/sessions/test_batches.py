@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 
 from activities.commit import Answered, Commit, Committed, ReadAnswer
-from activities.ports import SessionStore
 from activities.stores.session_store import PostgresSessionStore
 from perdure.contract import AddMessage
 from perdure.events import Event
@@ -28,8 +27,7 @@ SIGNALS = 45
 class Watched(OwnStore):
     """Notes what each commit holds, and counts what is read back."""
 
-    def __init__(self, inner: SessionStore) -> None:
-        super().__init__(inner)
+    def __init__(self) -> None:
         self.commits: list[list[str]] = []
         self.reads = 0
 
@@ -44,47 +42,32 @@ class Watched(OwnStore):
         return await self.inner.read_answer(request)
 
 
-class Watch:
-    """Makes the store, and keeps it."""
-
-    store: Watched
-
-    def __call__(self, inner: SessionStore) -> Watched:
-        self.store = Watched(inner)
-        return self.store
-
-
-def _own_queue(site: Site, unique: str) -> Site:
-    site.settings = site.settings.model_copy(update={"task_queue": unique})
-    return site
-
-
 async def _stored(caller: Caller, messages: int) -> bool:
     return (await caller.event_types()).count("message_added") >= messages
 
 
-async def test_a_backlog_of_signals_is_stored_in_order_a_few_at_a_time(site: Site, unique: str) -> None:
-    caller = await Caller.start(_own_queue(site, unique), "talk", config={"corpus": "none"})
+async def test_a_backlog_of_signals_is_stored_in_order_a_few_at_a_time(alone: Site) -> None:
+    caller = await Caller.start(alone, "talk", config={"corpus": "none"})
     for number in range(SIGNALS):  # nobody polls yet
         await caller.handle.signal("user_message", {"content": f"message {number}", "message_id": f"m{number}"})
-    watch = Watch()
-    async with worker_on(site, watch):
+    store = Watched()
+    async with worker_on(alone, store):
         await eventually(partial(_stored, caller, SIGNALS))
         seen = await caller.observed()
     assert [message.content for message in seen.messages] == [f"message {number}" for number in range(SIGNALS)]
     assert disagreements(seen) == []
-    assert max(len(events) for events in watch.store.commits) == BATCH
+    assert max(len(events) for events in store.commits) == BATCH
 
 
-async def test_a_signal_that_comes_again_reads_nothing_back(site: Site, unique: str) -> None:
-    caller = await Caller.start(_own_queue(site, unique), "talk")
+async def test_a_signal_that_comes_again_reads_nothing_back(alone: Site) -> None:
+    caller = await Caller.start(alone, "talk")
     for _ in range(20):
         await caller.handle.signal("user_message", {"content": "Hello", "message_id": "same"})
-    watch = Watch()
-    async with worker_on(site, watch):
+    store = Watched()
+    async with worker_on(alone, store):
         await caller.says("the end")
         assert [m.content for m in (await caller.observed()).messages] == ["Hello", "the end"]
-    assert watch.store.reads == 0
+    assert store.reads == 0
 
 
 async def test_only_a_repetition_that_is_answered_is_read_back(site: Site, caller: Caller) -> None:
@@ -100,20 +83,20 @@ async def test_only_a_repetition_that_is_answered_is_read_back(site: Site, calle
     assert await store.read_answer(asked.model_copy(update={"key": "unknown"})) == Answered()
 
 
-async def test_what_was_stored_together_with_a_deletion_is_gone_with_it(site: Site, unique: str) -> None:
-    caller = await Caller.start(_own_queue(site, unique), "talk")
+async def test_what_was_stored_together_with_a_deletion_is_gone_with_it(alone: Site) -> None:
+    caller = await Caller.start(alone, "talk")
     sent = await _in_line(
         caller, *(("add_message", {"role": "user", "content": f"secret {n}"}) for n in range(3)), ("delete", {})
     )
-    watch = Watch()
-    async with worker_on(site, watch):
+    store = Watched()
+    async with worker_on(alone, store):
         await asyncio.gather(*sent)
         assert await caller.event_types() == ["session_deleted"]
-    assert watch.store.commits == [["message_added"], ["message_added", "message_added", "session_deleted"]]
+    assert store.commits == [["message_added"], ["message_added", "message_added", "session_deleted"]]
 
 
-async def test_a_message_is_compiled_under_the_settings_that_it_came_under(site: Site, unique: str) -> None:
-    caller = await Caller.start(_own_queue(site, unique), "talk", config={"corpus": "one"})
+async def test_a_message_is_compiled_under_the_settings_that_it_came_under(alone: Site) -> None:
+    caller = await Caller.start(alone, "talk", config={"corpus": "one"})
     sent = await _in_line(
         caller,
         ("add_message", {"role": "system", "content": "goes alone, and the others wait for it"}),
@@ -123,10 +106,10 @@ async def test_a_message_is_compiled_under_the_settings_that_it_came_under(site:
         ("update_session", {"config": {"corpus": None}}),
         ("add_user_message", {"content": "third"}),
     )
-    watch = Watch()
-    async with worker_on(site, watch):
+    store = Watched()
+    async with worker_on(alone, store):
         _, first, _, second, _, third = await asyncio.gather(*sent)
-    assert watch.store.commits == [["message_added"], ["message_added", "session_updated"] * 2 + ["message_added"]]
+    assert store.commits == [["message_added"], ["message_added", "session_updated"] * 2 + ["message_added"]]
     assert first["working_set"]["degraded_reason"] == "one, 8000 tokens"
     assert second["working_set"]["degraded_reason"] == "two, 500 tokens"
     assert third["working_set"] is None

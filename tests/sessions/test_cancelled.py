@@ -9,7 +9,6 @@ from datetime import timedelta
 from temporalio.client import WorkflowExecutionStatus
 
 from activities.commit import Commit, Committed
-from activities.ports import SessionStore
 from perdure.events import Event
 from perdure.working_set import WorkingSet
 from tests.sessions.caller import Caller
@@ -24,8 +23,7 @@ TASK_TIMEOUT = timedelta(seconds=1)
 class Held(OwnStore):
     """Stores nothing more before it is told to."""
 
-    def __init__(self, inner: SessionStore) -> None:
-        super().__init__(inner)
+    def __init__(self) -> None:
         self.asked = asyncio.Event()
         self.free = asyncio.Event()
 
@@ -36,22 +34,12 @@ class Held(OwnStore):
         await self.free.wait()
         return await super().commit(request, completed, working_sets)
 
-
-class Hold:
-    """Makes the store, and keeps it."""
-
-    store: Held
-
-    def __call__(self, inner: SessionStore) -> Held:
-        self.store = Held(inner)
-        return self.store
-
     async def until_cancelled(self, caller: Caller) -> None:
         """Cancel the run in the middle of a commit, and let that go on once the run knows."""
-        await self.store.asked.wait()
+        await self.asked.wait()
         await caller.handle.cancel()
         await asyncio.sleep(2 * TASK_TIMEOUT.total_seconds())
-        self.store.free.set()
+        self.free.set()
 
 
 def cancelled(caller: Caller) -> Callable[[], Awaitable[bool]]:
@@ -63,54 +51,49 @@ def cancelled(caller: Caller) -> Callable[[], Awaitable[bool]]:
     return check
 
 
-def _own_queue(site: Site, unique: str) -> Site:
-    site.settings = site.settings.model_copy(update={"task_queue": unique})
-    return site
-
-
-async def test_signals_that_wait_are_stored_and_the_session_goes_on_in_another_run(site: Site, unique: str) -> None:
-    caller = await Caller.start(_own_queue(site, unique), "talk")
+async def test_signals_that_wait_are_stored_and_the_session_goes_on_in_another_run(alone: Site) -> None:
+    caller = await Caller.start(alone, "talk")
     for number in range(20):  # nobody polls yet
         await caller.handle.signal("user_message", {"content": str(number), "message_id": f"m{number}"})
     await caller.handle.cancel()
-    async with worker_on(site):
+    async with worker_on(alone):
         assert await eventually(cancelled(caller))
-        await site.client.session("talk").add_user_message("and on")
+        await alone.client.session("talk").add_user_message("and on")
         seen = await caller.observed()
     assert [message.content for message in seen.messages] == [*map(str, range(20)), "and on"]
 
 
-async def test_what_is_being_stored_is_answered(site: Site, unique: str) -> None:
-    hold = Hold()
-    caller = await Caller.start(_own_queue(site, unique), "talk", task_timeout=TASK_TIMEOUT)
-    async with worker_on(site, hold):
+async def test_what_is_being_stored_is_answered(alone: Site) -> None:
+    store = Held()
+    caller = await Caller.start(alone, "talk", task_timeout=TASK_TIMEOUT)
+    async with worker_on(alone, store):
         message = asyncio.create_task(caller.update("add_message", {"role": "user", "content": "Hello"}))
-        await hold.until_cancelled(caller)
+        await store.until_cancelled(caller)
         assert (await message)["message"]["content"] == "Hello"
         assert await eventually(cancelled(caller))
 
 
-async def test_a_deleted_session_is_purged_all_the_same(site: Site, unique: str) -> None:
-    hold = Hold()
-    caller = await Caller.start(_own_queue(site, unique), "talk", task_timeout=TASK_TIMEOUT)
-    async with worker_on(site, hold):
+async def test_a_deleted_session_is_purged_all_the_same(alone: Site) -> None:
+    store = Held()
+    caller = await Caller.start(alone, "talk", task_timeout=TASK_TIMEOUT)
+    async with worker_on(alone, store):
         deletion = asyncio.create_task(caller.update("delete"))
-        await hold.until_cancelled(caller)
+        await store.until_cancelled(caller)
         assert (await deletion)["session"]["status"] == "deleted"
-        purge = site.bare.get_workflow_handle(f"purge:{site.settings.tenant}:talk")
+        purge = alone.bare.get_workflow_handle(f"purge:{alone.settings.tenant}:talk")
         begun = await eventually(purge.describe)  # by a task that comes after the answer
         assert begun.workflow_type == "PurgeSession"
 
 
-async def test_a_run_that_was_to_continue_as_new_ends_all_the_same(site: Site, unique: str) -> None:
-    hold = Hold()
+async def test_a_run_that_was_to_continue_as_new_ends_all_the_same(alone: Site) -> None:
+    store = Held()
     config = {"run_budget": {"events": 20}}
-    caller = await Caller.start(_own_queue(site, unique), "talk", task_timeout=TASK_TIMEOUT, config=config)
-    async with worker_on(site, hold):
+    caller = await Caller.start(alone, "talk", task_timeout=TASK_TIMEOUT, config=config)
+    async with worker_on(alone, store):
         message = asyncio.create_task(caller.update("add_message", {"role": "user", "content": "Hello"}))
-        await hold.store.asked.wait()
+        await store.asked.wait()
         for number in range(11):  # which spend the run's budget
             await caller.handle.signal("user_message", {"content": str(number), "message_id": f"m{number}"})
-        await hold.until_cancelled(caller)
+        await store.until_cancelled(caller)
         await message
         assert await eventually(cancelled(caller))

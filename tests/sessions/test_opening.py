@@ -11,7 +11,6 @@ import pytest
 from temporalio.client import WorkflowQueryFailedError
 
 from activities.commit import Open, Opened
-from activities.ports import SessionStore
 from perdure import Client
 from tests.sessions.caller import Caller
 from tests.support.own_store import OwnStore, worker_on
@@ -24,8 +23,7 @@ TASK_TIMEOUT = timedelta(seconds=1)
 class Shut(OwnStore):
     """Opens no session before it is told to."""
 
-    def __init__(self, inner: SessionStore) -> None:
-        super().__init__(inner)
+    def __init__(self) -> None:
         self.free = asyncio.Event()
 
     async def open(self, request: Open) -> Opened:
@@ -36,29 +34,17 @@ class Shut(OwnStore):
 @asynccontextmanager
 async def shut_worker(site: Site) -> AsyncIterator[asyncio.Event]:
     """A worker that opens no session before the event is set, as it is in the end."""
-    made: list[Shut] = []
-
-    def make(inner: SessionStore) -> Shut:
-        made.append(Shut(inner))
-        return made[0]
-
-    async with worker_on(site, make):
+    store = Shut()
+    async with worker_on(site, store):
         try:
-            yield made[0].free
+            yield store.free
         finally:
-            made[0].free.set()
+            store.free.set()
 
 
-@pytest.fixture
-def own(site: Site, unique: str) -> Site:
-    """The site, with a task queue that only this test's worker polls."""
-    site.settings = site.settings.model_copy(update={"task_queue": unique})
-    return site
-
-
-async def test_a_query_that_comes_with_the_start_is_answered_by_what_the_start_says(own: Site) -> None:
-    async with shut_worker(own) as opens:
-        caller = await Caller.start(own, "talk", task_timeout=TASK_TIMEOUT, title="New", metadata={"a": 1})
+async def test_a_query_that_comes_with_the_start_is_answered_by_what_the_start_says(alone: Site) -> None:
+    async with shut_worker(alone) as opens:
+        caller = await Caller.start(alone, "talk", task_timeout=TASK_TIMEOUT, title="New", metadata={"a": 1})
         session = await caller.session()
         assert (session.status, session.message_count, session.event_sequence) == ("active", 0, 0)
         assert (session.title, session.metadata) == ("New", {"a": 1})
@@ -72,15 +58,15 @@ async def test_a_query_that_comes_with_the_start_is_answered_by_what_the_start_s
         assert (opened.created_at, opened.event_sequence) == (session.created_at, 2)
 
 
-async def test_who_starts_a_stored_session_and_asks_at_once_is_not_told_that_it_is_complete(own: Site) -> None:
-    async with worker_on(own):
-        caller = await Caller.start(own, "talk")
+async def test_who_starts_a_stored_session_and_asks_at_once_is_not_told_that_it_is_complete(alone: Site) -> None:
+    async with worker_on(alone):
+        caller = await Caller.start(alone, "talk")
         await caller.says("Hello")
         await caller.handle.terminate()
-    async with shut_worker(own) as opens:
-        again = await Caller.start(own, "talk", task_timeout=TASK_TIMEOUT)
+    async with shut_worker(alone) as opens:
+        again = await Caller.start(alone, "talk", task_timeout=TASK_TIMEOUT)
         assert (await again.handle.query("get_history"))["complete"] is False
-        client = Client(own.bare, tenant=own.settings.tenant, task_queue=own.settings.task_queue)
+        client = Client(alone.bare, tenant=alone.settings.tenant, task_queue=alone.settings.task_queue)
         asked = asyncio.gather(client.session("talk").get(), client.session("talk").history())
         await asyncio.sleep(TASK_TIMEOUT.total_seconds())
         assert not asked.done()
@@ -89,8 +75,8 @@ async def test_who_starts_a_stored_session_and_asks_at_once_is_not_told_that_it_
         assert (session.message_count, history.text) == (1, "User: Hello")
 
 
-async def test_a_start_that_makes_no_session_tells_nothing_of_one(own: Site) -> None:
-    async with shut_worker(own):
-        caller = await Caller.start(own, "talk", task_timeout=TASK_TIMEOUT, restore_only=True)
+async def test_a_start_that_makes_no_session_tells_nothing_of_one(alone: Site) -> None:
+    async with shut_worker(alone):
+        caller = await Caller.start(alone, "talk", task_timeout=TASK_TIMEOUT, restore_only=True)
         with pytest.raises(WorkflowQueryFailedError, match="is being opened"):
             await caller.session()

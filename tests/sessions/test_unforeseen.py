@@ -61,25 +61,23 @@ class Searching(ToldCompiler):
     ],
 )
 async def test_the_message_is_stored_and_says_what_became_of_its_working_set(
-    site: Site, unique: str, monkeypatch: pytest.MonkeyPatch, content: str, reason: str, asked: int
+    alone: Site, monkeypatch: pytest.MonkeyPatch, content: str, reason: str, asked: int
 ) -> None:
     monkeypatch.setattr(session, "COMPILE_DEADLINE", timedelta(seconds=1))
-    site.settings = site.settings.model_copy(update={"task_queue": unique})
     compiler = Failing()
-    async with worker_on(site, compiler=compiler):
-        caller = await Caller.start(site, "talk", config={"corpus": "docs"})
+    async with worker_on(alone, compiler=compiler):
+        caller = await Caller.start(alone, "talk", config={"corpus": "docs"})
         answer = await caller.update("add_user_message", {"content": content})
         assert (answer["working_set"]["degraded"], answer["working_set"]["degraded_reason"]) == (True, reason)
         assert compiler.asked == [content] * asked
         assert [message.content for message in (await caller.observed()).messages] == [content]
 
 
-async def test_a_message_whose_working_set_lacks_the_store_waits_for_it(site: Site, unique: str) -> None:
-    site.settings = site.settings.model_copy(update={"task_queue": unique})
-    engine = Engine(site.settings.require_database_url())
+async def test_a_message_whose_working_set_lacks_the_store_waits_for_it(alone: Site) -> None:
+    engine = Engine(alone.settings.require_database_url())
     compiler = Searching(engine, away=COMPILE_ATTEMPTS + 2)
-    async with worker_on(site, compiler=compiler):
-        caller = await Caller.start(site, "talk", config={"corpus": "docs"})
+    async with worker_on(alone, compiler=compiler):
+        caller = await Caller.start(alone, "talk", config={"corpus": "docs"})
         answer = await caller.update("add_user_message", {"content": "Hello"})
     await engine.dispose()
     assert answer["working_set"]["degraded_reason"] == "docs, 8000 tokens"
@@ -87,13 +85,12 @@ async def test_a_message_whose_working_set_lacks_the_store_waits_for_it(site: Si
 
 
 async def test_a_dry_run_that_fails_each_time_is_not_tried_for_ever(
-    site: Site, unique: str, monkeypatch: pytest.MonkeyPatch
+    alone: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("workflows.session.READ_RETRY", replace(READ_RETRY, maximum_attempts=2))
-    site.settings = site.settings.model_copy(update={"task_queue": unique})
     compiler = Failing()
-    async with worker_on(site, compiler=compiler):
-        caller = await Caller.start(site, "talk", config={"corpus": "docs"})
+    async with worker_on(alone, compiler=compiler):
+        caller = await Caller.start(alone, "talk", config={"corpus": "docs"})
         refusal = await caller.refused("compile", {"query": "poison"})
     assert (refusal.name, refusal.message) == ("Unavailable", "No answer to compile_working_set in 20 s. Ask again.")
     assert compiler.asked == ["poison"] * 2

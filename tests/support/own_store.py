@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -30,10 +30,9 @@ class ToldCompiler:
 
 
 class OwnStore:
-    """Passes all on to the store inside."""
+    """Passes all on to the store inside, which its worker gives it."""
 
-    def __init__(self, inner: SessionStore) -> None:
-        self.inner = inner
+    inner: SessionStore
 
     async def open(self, request: Open) -> Opened:
         return await self.inner.open(request)
@@ -49,13 +48,14 @@ class OwnStore:
 
 @asynccontextmanager
 async def worker_on(
-    site: Site, make: Callable[[SessionStore], SessionStore] = OwnStore, compiler: Compiler | None = None
+    site: Site, store: OwnStore | None = None, *, compiler: Compiler | None = None
 ) -> AsyncIterator[None]:
-    """A worker whose sessions are stored by what `make` makes of the real store."""
+    """A worker whose sessions are stored by `store`, with the real one inside."""
     client = await connect_temporal(site.stack.settings)
     async with Engine(site.settings.require_database_url()) as engine:
-        store = make(PostgresSessionStore(engine))
-        activities = SessionActivities(store, site.reader, compiler or ToldCompiler(), count)
+        stored = store or OwnStore()
+        stored.inner = PostgresSessionStore(engine)
+        activities = SessionActivities(stored, site.reader, compiler or ToldCompiler(), count)
         async with Worker(
             client,
             task_queue=site.settings.task_queue,
