@@ -15,8 +15,8 @@ demo: .venv ## Talk over real documents, kill a worker on the way, lose nothing 
 dev: .venv ## Run the stack and a worker until Ctrl-C
 	$(BIN)/perdure dev
 
-test: .venv weaviate ## Run all tests, on real servers
-	$(BIN)/python -m pytest
+test: .venv weaviate ## Run all tests, on real servers: two side by side, since they wait more than they compute
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: format lint types imports unit ## Run what needs no server: format, lint, types, imports, unit tests
 

@@ -1,4 +1,4 @@
-"""The real servers: one stack for the whole run, one migrated database that is copied for each test."""
+"""The real servers: one stack for a process of tests, one migrated database that is copied for each test."""
 
 from __future__ import annotations
 
