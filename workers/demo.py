@@ -79,6 +79,8 @@ class Demo:
     def __init__(
         self, settings: Settings, docs: Path, exclude: Sequence[str], questions: Sequence[str], console: Console
     ) -> None:
+        if settings.temporal.address:  # others may poll there, and would take the turn that the demo's worker dies in
+            settings = settings.model_copy(update={"task_queue": f"{settings.task_queue}-demo"})
         self._settings = settings
         self._docs, self._exclude = docs, exclude
         self._questions = questions
@@ -214,8 +216,9 @@ class Demo:
 
 def _worker(stack: Stack) -> WorkerProcess:
     folder = stack.settings.data_dir
+    # The folder too: else the worker would take what the addresses lack from the stack of `perdure dev`.
+    own = {"PERDURE_DATA_DIR": str(folder), "PERDURE_TASK_QUEUE": stack.settings.task_queue}
     return WorkerProcess(
-        # The folder too: else the worker would take what the addresses lack from the stack of `perdure dev`.
-        environment={**stack.addresses.environment(), "PERDURE_DATA_DIR": str(folder)},
+        environment={**stack.addresses.environment(), **own},
         log=folder / "logs" / "worker.log",
     )

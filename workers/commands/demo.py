@@ -34,7 +34,8 @@ def demo(
 ) -> None:
     """Talk over real documents, kill the worker in the middle of a turn, and show that nothing was lost.
 
-    Runs a stack of its own, in the folder `demo` under PERDURE_DATA_DIR. Exits with 0 only if every check held.
+    Runs a stack of its own, in the folder `demo` under PERDURE_DATA_DIR, but for servers that the environment names.
+    Exits with 0 only if every check held.
     """
     from workers.demo import DEFAULT_QUESTIONS, OTHER_QUESTIONS, Demo
     from workers.settings import Settings
