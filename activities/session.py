@@ -216,7 +216,7 @@ def _answer(working_set: WorkingSet, room: int) -> Deflated:
     if size > room:
         raise PayloadTooLarge(
             f"The working set takes {size} bytes, {len(body)} of them JSON; its answer has room for {room}. Ask for it "
-            f"{'without `explain`, or ' if working_set.explain else ''}with a smaller `token_budget`.",
+            f"{'without `explain`, or ' if working_set.explain else ''}with a smaller `max_spans`.",
             field="working_set",
             size_bytes=size,
             limit_bytes=room,

@@ -42,7 +42,7 @@ async def dry_run(text: str) -> WorkingSet:
 
 async def test_a_dry_run_that_no_answer_can_carry_is_refused_with_what_to_do() -> None:
     assert (await dry_run("short")).text == "short"
-    with pytest.raises(ApplicationError, match="Ask for it with a smaller `token_budget`") as refused:
+    with pytest.raises(ApplicationError, match="Ask for it with a smaller `max_spans`") as refused:
         await dry_run("x" * ANSWER_BYTES)
     assert refused.value.type == "PayloadTooLarge"
     assert refused.value.non_retryable

@@ -23,8 +23,8 @@ _SET_BYTES = 64 * 1024
 _TOKEN_BYTES = 24
 _EXPLANATION_BYTES = 1024 * 1024
 """Bytes that a working set may add to a task, where it passes twice, deflated in an activity's result and as JSON in
-the answer: a base, a share for each token of its budget, and a share for its explanation. One that takes more is
-stored, and not answered."""
+the answer: a base, its query twice, a share for each token of its budget, and a share for its explanation. One that
+takes more is stored, and not answered."""
 
 
 def may_grow_too_large(size: int) -> bool:
@@ -46,5 +46,6 @@ def room_for(body: AddUserMessage | CompileQuery, config: CompilerConfig) -> int
     """Bytes that its working set may add; none if the caller does not want it."""
     if isinstance(body, AddUserMessage) and not body.return_working_set:
         return 0
-    asked = _SET_BYTES + _TOKEN_BYTES * config.token_budget + (_EXPLANATION_BYTES if body.explain else 0)
-    return min(asked, ANSWER_BYTES, TASK_BYTES - load_of(body))
+    size = size_of(body)
+    asked = _SET_BYTES + 2 * size + _TOKEN_BYTES * config.token_budget + (_EXPLANATION_BYTES if body.explain else 0)
+    return min(asked, ANSWER_BYTES, TASK_BYTES - _CARRIED * size)
