@@ -65,7 +65,7 @@ class PostgresSessionStore:
 
     async def _create(self, connection: AsyncConnection, request: Open) -> Opened:
         start = request.start
-        await _admit(connection, start.tenant, start.session_id)
+        await _admit(connection, start.tenant, start.session_id, "create new session")
         session = start.session(at=request.at, event_sequence=1)
         event = Event(sequence=session.event_sequence, created_at=request.at, data=SessionCreated(session=session))
         row = {name: getattr(session, name) for name in Session.model_fields}
@@ -116,7 +116,7 @@ class PostgresSessionStore:
             else:
                 async with self._engine.begin() as connection:
                     if status == "active":
-                        await _admit(connection, request.tenant, request.session_id)
+                        await _admit(connection, request.tenant, request.session_id, "resume the session")
                     moved = await connection.scalar(statement, rows)
                     if moved and status == "deleted":
                         await _forget(connection, request)
@@ -216,7 +216,7 @@ def _fenced(owner: Owner) -> Fenced:
     return Fenced(f"Run {owner.run_id} no longer owns the session.")
 
 
-async def _admit(connection: AsyncConnection, tenant: str, session_id: str) -> None:
+async def _admit(connection: AsyncConnection, tenant: str, session_id: str, to: str) -> None:
     """Take a place among the tenant's active sessions; the lock is held only where there is a limit.
 
     The session itself is not counted: an attempt whose answer was lost may have activated it.
@@ -235,7 +235,7 @@ async def _admit(connection: AsyncConnection, tenant: str, session_id: str) -> N
     )
     if current >= limit:
         raise CapacityExceeded(
-            f"Maximum session capacity reached ({current}/{limit}). Cannot create new session.",
+            f"Maximum session capacity reached ({current}/{limit}). Cannot {to}.",
             current=current,
             max=limit,
         )

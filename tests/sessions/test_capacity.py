@@ -52,7 +52,7 @@ async def test_a_suspended_session_does_not_come_back_over_the_limit_and_stays_s
     await b.suspend()
     a = await site.client.start_session("a")
     for comes_back in (b.resume(), b.add_user_message("Hello")):
-        with pytest.raises(CapacityExceeded):
+        with pytest.raises(CapacityExceeded, match="Cannot resume the session"):
             await comes_back
     session = await site.reader.get_session(site.settings.tenant, "b")
     assert (session.status, session.message_count) == ("suspended", 0)
