@@ -80,6 +80,16 @@ BREACHES: dict[str, tuple[Callable[[], Observed], str]] = {
         ),
         "b is stored with another role or body",
     ),
+    "another role": (
+        lambda: replace(
+            _seen("a", "b"), messages=[_message(0, "a"), _message(1, "b").model_copy(update={"role": "system"})]
+        ),
+        "b is stored with another role or body",
+    ),
+    "an event doubled": (
+        lambda: replace(_seen("a", "b"), events=_seen("a", "b", "b").events),
+        "b has 2 events",
+    ),
     "a gap": (lambda: replace(_seen("a", "b"), messages=[_message(0, "a"), _message(2, "b")]), "are not 0, 1, 2"),
     "a gap in the events": (
         lambda: replace(_seen("a", "b"), events=[*_seen("a").events, _seen("a", "x", "b").events[-1]]),
