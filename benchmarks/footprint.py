@@ -9,7 +9,7 @@ from contextlib import closing
 from benchmarks.measure import Figure, resident_bytes
 from benchmarks.rig import Rig
 
-CACHED_SESSION_KIB = 200
+CACHED_SESSION_KIB = 200_000 / 1024
 _QUEUE = "footprint"
 _WARM_UP = 50
 _AT_ONCE = 8

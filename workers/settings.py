@@ -103,16 +103,28 @@ class Settings(BaseSettings):
         description="What is fetched or built once, such as the Weaviate server.",
     )
     temporal_port: int | None = Field(
-        None, ge=0, le=_MAX_PORT, description="Of the local stack. None: 7233 if free, else any. 0: any."
+        None,
+        ge=0,
+        le=_MAX_PORT,
+        description="Of the local stack. None: as before, else 7233, if free, else any. 0: as before, else any.",
     )
     temporal_ui_port: int | None = Field(
-        None, ge=0, le=_MAX_PORT, description="Of the local stack. None: 8233 if free, else any. 0: any."
+        None,
+        ge=0,
+        le=_MAX_PORT,
+        description="Of the local stack. None: as before, else 8233, if free, else any. 0: as before, else any.",
     )
     postgres_port: int | None = Field(
-        None, ge=0, le=_MAX_PORT, description="Of the local stack. None: 5432 if free, else any. 0: any."
+        None,
+        ge=0,
+        le=_MAX_PORT,
+        description="Of the local stack. None: as before, else 5432, if free, else any. 0: as before, else any.",
     )
     weaviate_port: int | None = Field(
-        None, ge=0, le=_MAX_PORT, description="Of the local stack. None: 8080 if free, else any. 0: any."
+        None,
+        ge=0,
+        le=_MAX_PORT,
+        description="Of the local stack. None: as before, else 8080, if free, else any. 0: as before, else any.",
     )
     start_timeout: Duration = Field(
         timedelta(seconds=90), gt=timedelta(0), description="For each part of the local stack to be usable."

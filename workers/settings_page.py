@@ -20,7 +20,9 @@ of seconds, or ISO 8601. This page is made by `python -m workers.settings_page`.
 - **Temporal**: `TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, `TEMPORAL_API_KEY`, `TEMPORAL_TLS_*`, and the profile that
   `TEMPORAL_PROFILE` names, as the `temporal` program reads them.
 - **Telemetry**: `OTEL_EXPORTER_OTLP_ENDPOINT` turns on traces and metrics, as do `OTEL_TRACES_EXPORTER` and
-  `OTEL_METRICS_EXPORTER` (`otlp`, `console` or `none`); the other `OTEL_*` mean what OpenTelemetry says.
+  `OTEL_METRICS_EXPORTER` (`otlp`, which is HTTP here, `console`, or `none`); the other `OTEL_*` mean what OpenTelemetry
+  says. A worker measures `perdure.compile.duration`, `perdure.compile.degraded` (by `reason`), `perdure.circuit.open`
+  and `perdure.circuit.openings` (by `part`).
 - **A session's own settings** are its `config`: `SessionConfig` in `api/perdure/session.py`.
 
 | variable | default | |

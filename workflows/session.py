@@ -172,7 +172,7 @@ class SessionWorkflow(Admission):
     def _validate_add_messages(self, raw: RawValue = NOTHING) -> None:
         self._validate(Handlers.ADD_MESSAGES, AddMessages, raw)
 
-    @workflow.update(name=Handlers.UPDATE_SESSION, description="Change title, metadata, user or config; null clears.")
+    @workflow.update(name=Handlers.UPDATE_SESSION, description="Change title, metadata, user (null clears) or config.")
     async def update_session(self, raw: RawValue = NOTHING) -> SessionAnswer:
         return await self._change(Handlers.UPDATE_SESSION, UpdateSession, raw)
 

@@ -28,7 +28,8 @@ from perdure.transport import Command, TemporalTransport
 class Client:
     """A typed client of Perdure's sessions, for one tenant. Safe to share between tasks of one event loop.
 
-    Each attempt of a call is given up after `rpc_timeout`, and a call, with all its attempts, after `timeout`.
+    Each attempt of a call is given up after `rpc_timeout`, and a call, with all its attempts, after `timeout`; `verify`
+    and `what_if` have a timeout of their own.
 
     Args:
         temporal: connected to the namespace that the workers poll. Its data converter must write JSON. If several
@@ -160,7 +161,7 @@ class Client:
         return handle
 
     async def list_sessions(self, where: SessionFilter | None = None) -> SessionList:
-        """A page of sessions: from the reader, newest activity first, else from visibility, newest start first.
+        """A page of sessions: from the reader, last changed first, else from visibility, newest start first.
 
         Raises:
             InvalidRequest: the cursor is not one of this client's, or visibility knows no such filter.

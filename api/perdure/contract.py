@@ -155,7 +155,7 @@ class AddMessages(Request):
 
 
 class UpdateSession(Request):
-    """`update_session`: fields left out stay; `null` clears. `config` is merged field by field."""
+    """`update_session`: fields left out stay; `null` clears all but `config`, which is merged field by field."""
 
     request_id: Id | None = None
     title: Title = None
@@ -213,7 +213,10 @@ class MessagesAnswer(Result):
 
 
 class SessionAnswer(Result):
-    """Answer of `update_session`, `suspend`, `resume`, `delete`; `changed` is false when it was so already."""
+    """Answer of `update_session`, `suspend`, `resume`, `delete`; `changed` is false when there was nothing to do.
+
+    An update that names a field is a change, whatever its value.
+    """
 
     session: Session
     changed: bool = True

@@ -5,8 +5,8 @@
     │   ├── InvalidRequest      a field is missing, unknown or of the wrong shape
     │   ├── InvalidSessionId    not 1-128 of [A-Za-z0-9._:-]
     │   ├── InvalidRole         not one of user, assistant, system, tool
-    │   ├── InvalidMessage      empty, or text that cannot be stored
-    │   ├── PayloadTooLarge     content or metadata over its limit
+    │   ├── InvalidMessage      empty, or a field that cannot be stored
+    │   ├── PayloadTooLarge     something is over its limit
     │   ├── IdempotencyConflict the key was used with another body
     │   ├── HeadMoved           `expected_head` is no longer the head
     │   ├── SessionNotFound
@@ -26,6 +26,9 @@
 
 The class name is the wire name: the `type` of the `ApplicationError` that a workflow raises, and the `code` of a
 problem document. `details` is the structured part: of what the message tells, that which a program may need.
+
+A plain Temporal client may also meet `Fenced`: the run has lost its session; send again, as our client does. And
+`Unstorable` (PostgreSQL refuses it for good), `CommitFailed`, `InternalError`: our client raises a `PerdureError`.
 """
 
 from __future__ import annotations
@@ -70,11 +73,11 @@ class InvalidRole(Refused):
 
 
 class InvalidMessage(Refused):
-    """The message is empty, or holds text that no store can keep."""
+    """The message is empty, or a field holds what no store can keep."""
 
 
 class PayloadTooLarge(Refused):
-    """Content or metadata is over its limit; `details` holds `size_bytes` and `limit_bytes`."""
+    """Something is over its limit; `details` holds `field`, `size_bytes` and `limit_bytes`."""
 
 
 class IdempotencyConflict(Refused):

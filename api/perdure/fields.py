@@ -34,7 +34,7 @@ class UserMessageFields(MessageFields, total=False):
 
 
 class SessionChanges(TypedDict, total=False):
-    """Fields of a session to change. Those left out stay; none clears; `config` is merged field by field."""
+    """Fields of a session to change. Those left out stay; none clears all but `config`, merged field by field."""
 
     title: str | None
     metadata: dict[str, Any] | None

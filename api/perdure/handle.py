@@ -51,8 +51,8 @@ class SessionHandle:
     """One session, wherever its workflow runs now. Made by a `Client`; making it does no I/O.
 
     Every command carries a key, `message_id` or `request_id`: yours, or one made for the call. The same key and body
-    give the first answer, for ever; so after `OutcomeUnknown` send again with the key in its `details`. A session that
-    was suspended or archived comes back with the first command.
+    give the first answer, for ever; so after `OutcomeUnknown` send again with the key in its `details`. A message or
+    `resume` brings a suspended or archived session back; `update` leaves it as it is.
 
     All methods raise `SessionNotFound`, `SessionDeleted`, `Unavailable`; commands also `OutcomeUnknown` and the other
     refusals of `perdure.errors`.
@@ -78,6 +78,7 @@ class SessionHandle:
         Raises:
             CorpusNotFound: the session names no corpus, or one that there is not.
             CorpusVersionNotFound: the corpus does not keep the version `as_of`; `details` say what it keeps.
+            PayloadTooLarge: the working set is too large for an answer.
         """
         body = given(CompileQuery, query=query, retrieval=retrieval, explain=explain)
         answer = await self._send(Handlers.COMPILE, as_json(body), None)
@@ -236,7 +237,8 @@ class SessionHandle:
             message_id: of the only turn to verify; found by reading back from the newest.
             after: sequence number of the message after which to start.
             turns: how many, 200 at most.
-            request_id: the same id and request give the same answer.
+            request_id: the same id and request give the same answer, as long as Temporal keeps it; of a deleted
+                session too.
             timeout: for all of it.
 
         Raises:

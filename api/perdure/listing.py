@@ -19,7 +19,7 @@ from perdure.session import Session, Status
 
 
 class SessionSummary(Result):
-    """A session in a list. From visibility, count and time are those of its last change of status or of runs."""
+    """A session in a list. From visibility, count and time are as of its last change of status or of runs."""
 
     tenant: str
     session_id: str
@@ -36,7 +36,7 @@ class SessionSummary(Result):
 
 
 class SessionList(Result):
-    """Sessions, newest first. `cursor` asks for the next page; none means that there is no more."""
+    """Sessions, in the order of `list_sessions`. `cursor` asks for the next page; none: there is no more."""
 
     sessions: list[SessionSummary]
     cursor: str | None = None

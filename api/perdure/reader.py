@@ -18,7 +18,8 @@ class SessionFilter(Request):
     """Which sessions to list; every field given must hold. Deleted ones are listed only by their status.
 
     `metadata` must be contained in the session's; `updated_after` is inclusive, `updated_before` exclusive; both
-    name their time zone. A client without a reader asks Temporal, which compares milliseconds.
+    name their time zone. Every change counts, a suspension too. A client without a reader asks Temporal, which compares
+    milliseconds, and knows the last message as of the last change of status or of runs.
     """
 
     user_id: Id | None = None
@@ -100,7 +101,7 @@ class Reader(Protocol):
         ...
 
     async def list_sessions(self, tenant: str, where: SessionFilter) -> SessionPage:
-        """Sessions, newest activity first.
+        """Sessions, last changed first.
 
         Raises:
             InvalidRequest: no tenant can have this name.

@@ -68,7 +68,7 @@ class Session(Result):
 
 
 class SessionPage(Result):
-    """Sessions, newest activity first. `cursor` asks for the next page; none means that there is no more."""
+    """Sessions, last changed first. `cursor` asks for the next page; none means that there is no more."""
 
     sessions: list[Session]
     cursor: str | None = None

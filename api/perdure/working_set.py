@@ -37,8 +37,9 @@ class CompilerConfig(BaseModel):
     """How a working set is compiled. Fields left out take the session's value, then these defaults.
 
     `as_of` is a version of the corpus that is still kept; none is the newest. `query_from` "thread" looks for what the
-    newest messages before this one speak of, too; see `perdure.thread_query` for how much of them. `preset`, on the way
-    in, stands for the values of one of `PRESETS`; fields given beside it win.
+    newest messages before this one speak of, too; see `perdure.thread_query` for how much of them. `retrieval_timeout`
+    is what the embedder has, and each search of the index; 16 s for all. `preset`, on the way in, stands for the values
+    of one of `PRESETS`; fields given beside it win.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -106,7 +107,8 @@ class WorkingSet(Result):
 
     `context_hash` is the SHA-256 of `text` in UTF-8, in lower-case hex. `tokens_used` counts `text` as rendered, with
     the manifest's tokenizer, and never exceeds the budget. `degraded` is true when a part of retrieval was down or
-    late; `degraded_reason` says which. `manifest` tells what was really used.
+    late; `degraded_reason` says which. `manifest` tells what was really used. Where nothing was
+    compiled, as without the corpus, it is empty, and `explain` is none.
     """
 
     text: str

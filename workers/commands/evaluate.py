@@ -40,8 +40,9 @@ def evaluate(
 ) -> None:
     """Measure recall, precision, MRR and nDCG of golden queries, by relevance, and how long they take.
 
-    Ends with 1 when a measure misses its threshold, or was taken without the index. A path counts once, where its best
-    span stands. A query that expects no path counts as answered: its recall and nDCG are 1, marked with an asterisk.
+    Ends with 1 when a measure misses its threshold, or, if there is one, was taken without the index. A path counts
+    once, where its best span stands. A query that expects no path counts as answered: its recall and nDCG are 1, marked
+    with an asterisk.
     """
     from perdure.evaluation import read_golden
 
