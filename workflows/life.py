@@ -55,22 +55,11 @@ class Life:
         self._least_bytes = 2 * len(raw.payload.data)
         try:
             self._input = parse(SessionInput, json_of(raw))
+            _check_own(self._input)
         except PerdureError as error:
             self._refused = error
-            return
-        try:
-            mine = workflow_id(self._input.tenant, self._input.session_id)
-        except PerdureError as error:
-            self._refused = error
-            return
-        if mine != workflow.info().workflow_id:  # it would take another workflow's session over
-            self._refused = InvalidRequest(f"The workflow id of this session is {mine!r}.")
             return
         if carry := self._input.carry:
-            session = carry.state.session
-            if workflow.info().continued_run_id is None or workflow_id(session.tenant, session.session_id) != mine:
-                self._refused = InvalidRequest("Only a run hands `carry` to the next one. Leave it out.")
-                return
             self._committer = Committer(carry.state, carry.owner)
             self._active_at = carry.active_at
             workflow.set_current_details(details(carry.state))
@@ -279,6 +268,18 @@ class Life:
             workflow.upsert_search_attributes(attributes(session))
         if _shown_title() != session.title:
             workflow.upsert_memo({"title": session.title})
+
+
+def _check_own(start: SessionInput) -> None:
+    """Refuse an input that would take another workflow's session over."""
+    info = workflow.info()
+    mine = workflow_id(start.tenant, start.session_id)
+    if mine != info.workflow_id:
+        raise InvalidRequest(f"The workflow id of this session is {mine!r}.")
+    if carry := start.carry:
+        session = carry.state.session
+        if info.continued_run_id is None or workflow_id(session.tenant, session.session_id) != mine:
+            raise InvalidRequest("Only a run hands `carry` to the next one. Leave it out.")
 
 
 def _shown_title() -> object:
