@@ -215,13 +215,12 @@ class Life:
 
     def _continue_as_new(self) -> NoReturn:
         assert self._committer is not None
-        workflow.upsert_search_attributes(attributes(self._state.session))
-        carry = Carry(state=self._state, owner=self._committer.owner, active_at=self._active_at)
-        start = self._input
-        title = self._state.session.title
+        state = self._state
+        workflow.upsert_search_attributes(attributes(state.session))
+        carry = Carry(state=state, owner=self._committer.owner, active_at=self._active_at)
         workflow.continue_as_new(
-            SessionInput(tenant=start.tenant, session_id=start.session_id, carry=carry),
-            memo={"title": title},  # else the next run has the memo that this one started with
+            self._input.model_copy(update={"carry": carry}),
+            memo={"title": state.session.title},  # else the next run has the memo that this one started with
         )
 
     async def _leave(self) -> None:
