@@ -11,7 +11,14 @@ from perdure.errors import InvalidRequest
 
 _INPUTS = "perdure-inputs"
 """Key in a payload's metadata: how many inputs there were. Codecs and converters pass over it."""
-NOTHING = RawValue(Payload(metadata={"encoding": b"json/plain"}, data=b"{}"))
+
+
+def raw_of(json: bytes) -> RawValue:
+    """What is JSON already, to be sent as it is."""
+    return RawValue(Payload(metadata={"encoding": b"json/plain"}, data=json))
+
+
+NOTHING = raw_of(b"{}")
 """What a caller sends who sends nothing: an empty object."""
 
 

@@ -121,6 +121,11 @@ class Life:
         self._committer = Committer(restored(opened), owner)
         self._show()
 
+    async def _opened(self) -> None:
+        await workflow.wait_condition(lambda: self._committer is not None or self._refused is not None)
+        if self._refused is not None:
+            raise self._refused
+
     @property
     def _state(self) -> SessionState:
         if self._committer is None:

@@ -1,71 +1,51 @@
-"""The session workflow: its handlers."""
+"""The session workflow: its commands, as updates and as signals."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
-from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from temporalio import workflow
-from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ApplicationError
 
-from activities.commit import ANSWER_BYTES, Compiled, Deflated, DryRun, ReadPage
+from activities.commit import Deflated
 from activities.deflate import inflated
-from activities.tokens import count as count_tokens
-from perdure.base import Request, parse
+from perdure.base import parse
 from perdure.contract import (
     SESSION_WORKFLOW,
     AddAssistantMessage,
     AddMessage,
     AddMessages,
     AddUserMessage,
-    CompileQuery,
-    GetHistory,
     Handlers,
-    History,
     Lifecycle,
-    MessagePage,
     MessagesAnswer,
-    ReadMessages,
-    Replay,
     SessionAnswer,
     UpdateSession,
 )
-from perdure.errors import BY_CODE, IdempotencyConflict, PerdureError, SessionDeleted, Unavailable
+from perdure.errors import IdempotencyConflict, PerdureError
 from perdure.events import MessageAdded
-from perdure.history import render, within
 from perdure.message import Message
-from perdure.replay import turns_of
 from perdure.session import Session
 from perdure.wire import refusing
-from workflows.admission import Admission, request_of
-from workflows.committer import RETRY, Outcome, cause_of
+from workflows.admission import request_of
+from workflows.committer import Outcome
 from workflows.core.command import Body, Command, RecordError, command_of
 from workflows.core.decide import decide, outlived, receipt_of
-from workflows.core.dry_run import dry_run
-from workflows.core.state import SessionState
-from workflows.input import NOTHING, json_of
+from workflows.input import NOTHING, json_of, raw_of
+from workflows.reads import Reads
 
-R = TypeVar("R", bound=Request)
 B = TypeVar("B", bound=Body)
-A = TypeVar("A")
 
-READ_DEADLINE = timedelta(seconds=20)
-"""What a page may take; unlike a command, a read is not owed an answer."""
-READ_RETRY = replace(RETRY, maximum_attempts=23)
-"""As many attempts as fail at once in that time: the SDK does not look at the deadline between them."""
 ERROR_CHARACTERS = 1000
 """What is recorded of a refused signal's error, which may quote the signal."""
 
 
 @workflow.defn(name=SESSION_WORKFLOW)
-class SessionWorkflow(Admission):
-    """One conversation. Handlers parse, commit, answer; `Admission` bounds what is in flight; `Life` opens, times and
-    ends the run."""
+class SessionWorkflow(Reads):
+    """One conversation. Handlers parse, commit, answer; `Reads` has those that commit nothing; `Admission` bounds what
+    is in flight; `Life` opens, times and ends the run."""
 
     @workflow.init
     def __init__(self, raw: RawValue = NOTHING) -> None:
@@ -75,8 +55,6 @@ class SessionWorkflow(Admission):
     @workflow.run
     async def run(self, _raw: RawValue = NOTHING) -> None:
         await self._live()
-
-    # Commands
 
     async def _execute(self, name: str, model: type[B], raw: RawValue, *, answered: bool = True) -> Outcome:
         """Parse, commit, answer. Only an `ApplicationError` may leave a handler: all else would stop the workflow."""
@@ -98,11 +76,6 @@ class SessionWorkflow(Admission):
         outcome = await self._committer.execute(command, answered=answered)
         self._show()
         return outcome
-
-    async def _opened(self) -> None:
-        await workflow.wait_condition(lambda: self._committer is not None or self._refused is not None)
-        if self._refused is not None:
-            raise self._refused
 
     def _validate(self, name: str, model: type[B], raw: RawValue) -> None:
         """Refuse, before anything is in the history, what the state already shows to be refused."""
@@ -204,76 +177,6 @@ class SessionWorkflow(Admission):
     def _validate_delete(self, raw: RawValue = NOTHING) -> None:
         self._validate(Handlers.DELETE, Lifecycle, raw)
 
-    # Reads of what is older than the window, for callers with nothing but Temporal
-
-    @workflow.update(name=Handlers.READ_MESSAGES, description="A page of messages from Postgres.")
-    async def read_messages(self, raw: RawValue = NOTHING) -> MessagePage:
-        return await self._read(Handlers.READ_MESSAGES, raw, MessagePage)
-
-    @workflow.update(name=Handlers.READ_REPLAY, description="A page of turns with their working sets, from Postgres.")
-    async def read_replay(self, raw: RawValue = NOTHING) -> Replay:
-        return await self._read(Handlers.READ_REPLAY, raw, Replay)
-
-    @workflow.update(name=Handlers.COMPILE, description="Compile a working set for a query; nothing is added.")
-    async def compile_query(self, raw: RawValue = NOTHING) -> RawValue:
-        def request(body: CompileQuery) -> DryRun:
-            return dry_run(self._state, body)
-
-        compiled = await self._ask("compile_working_set", CompileQuery, raw, request, Compiled)
-        return _payload(b'{"working_set":%b}' % inflated(compiled.working_set))
-
-    @compile_query.validator
-    def _validate_compile_query(self, raw: RawValue = NOTHING) -> None:
-        with refusing():
-            body = self._admit(CompileQuery, raw)
-            if self._committer is not None:
-                dry_run(self._state, body)
-
-    @read_messages.validator
-    def _validate_read_messages(self, raw: RawValue = NOTHING) -> None:
-        self._validate_page(raw)
-
-    @read_replay.validator
-    def _validate_read_replay(self, raw: RawValue = NOTHING) -> None:
-        self._validate_page(raw)
-
-    def _validate_page(self, raw: RawValue) -> None:
-        with refusing():
-            self._admit(ReadMessages, raw)
-
-    async def _read(self, name: str, raw: RawValue, answer: type[A]) -> A:
-        def request(page: ReadMessages) -> ReadPage:
-            session = self._state.session
-            if session.status == "deleted":
-                raise SessionDeleted(session_id=session.session_id)
-            return ReadPage(tenant=session.tenant, session_id=session.session_id, page=page)
-
-        return await self._ask(name, ReadMessages, raw, request, answer)
-
-    async def _ask(
-        self, name: str, model: type[R], raw: RawValue, request: Callable[[R], object], answer: type[A]
-    ) -> A:
-        """What an activity that changes nothing answers to `request`, made once the session is open."""
-        with refusing():
-            body = parse(model, json_of(raw))
-            with self._carrying(body):
-                await self._opened()
-                try:
-                    result: A = await workflow.execute_local_activity(
-                        name,
-                        request(body),
-                        result_type=answer,
-                        schedule_to_close_timeout=READ_DEADLINE,
-                        retry_policy=READ_RETRY,
-                    )
-                except (ActivityError, ApplicationError) as error:
-                    if cause_of(error).type in BY_CODE:
-                        raise
-                    raise Unavailable(f"No answer to {name} in {READ_DEADLINE.seconds} s. Ask again.") from error
-                return result
-
-    # Signals
-
     @workflow.signal(name=Handlers.SIGNAL_USER_MESSAGE, description="Add a user message, without an answer.")
     async def user_message(self, raw: RawValue = NOTHING) -> None:
         await self._receive(Handlers.ADD_USER_MESSAGE, AddUserMessage, raw)
@@ -306,60 +209,11 @@ class SessionWorkflow(Admission):
                 with suppress(ApplicationError):  # which would end the run: a signal has nobody to fail for
                     await self._commit(refused)
 
-    # Queries
-
-    @workflow.query(name=Handlers.GET_SESSION, description="The session as of its last commit.")
-    def get_session(self) -> Session:
-        return self._shown.session
-
-    @workflow.query(name=Handlers.GET_HISTORY, description="The newest messages as text, within max_tokens.")
-    def get_history(self, raw: RawValue = NOTHING) -> History:
-        with refusing():
-            request = parse(GetHistory, json_of(raw))
-            state = self._shown
-        history = render(
-            state.messages(),
-            max_tokens=request.max_tokens,
-            complete=_complete(state),
-            counting=request.counting,
-            cut_by=count_tokens,
-        )
-        return within(history, ANSWER_BYTES)
-
-    @workflow.query(name=Handlers.REPLAY, description="The newest turns, with a reference to each working set.")
-    def replay(self) -> Replay:
-        state = self._shown
-        messages = state.messages()
-        references = {
-            message.message_id: item.working_set
-            for message, item in zip(messages, state.window, strict=True)
-            if item.working_set
-        }
-        turns = turns_of(messages, references=references)
-        return Replay(
-            session=state.session,
-            turns=turns,
-            complete=_complete(state) and not references,
-        )
-
-    @workflow.query(name=Handlers.GET_STATE, description="All that the run carries; its shape may change.")
-    def get_state(self) -> dict[str, Any]:
-        return self._shown.model_dump(mode="json")
-
-
-def _complete(state: SessionState) -> bool:
-    """Whether there are no messages but those of the window, as far as is known."""
-    return state.event_sequence > 0 and len(state.window) == state.session.message_count
-
 
 def _answer(message: Message, working_set: Deflated | None) -> RawValue:
     """A `MessageAnswer`, without reading the working set."""
     body = inflated(working_set) if working_set else b"null"
-    return _payload(b'{"message":%b,"working_set":%b}' % (message.model_dump_json().encode(), body))
-
-
-def _payload(data: bytes) -> RawValue:
-    return RawValue(Payload(metadata={"encoding": b"json/plain"}, data=data))
+    return raw_of(b'{"message":%b,"working_set":%b}' % (message.model_dump_json().encode(), body))
 
 
 def _command(name: str, body: Body) -> Command:

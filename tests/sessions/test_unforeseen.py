@@ -18,7 +18,7 @@ from perdure.working_set import WorkingSet
 from tests.sessions.caller import Caller
 from tests.support.own_store import ToldCompiler, worker_on
 from tests.support.site import Site
-from workflows.session import READ_RETRY
+from workflows.reads import READ_RETRY
 
 
 class Failing(ToldCompiler):
@@ -87,7 +87,7 @@ async def test_a_message_whose_working_set_lacks_the_store_waits_for_it(alone: S
 async def test_a_dry_run_that_fails_each_time_is_not_tried_for_ever(
     alone: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workflows.session.READ_RETRY", replace(READ_RETRY, maximum_attempts=2))
+    monkeypatch.setattr("workflows.reads.READ_RETRY", replace(READ_RETRY, maximum_attempts=2))
     compiler = Failing()
     async with worker_on(alone, compiler=compiler):
         caller = await Caller.start(alone, "talk", config={"corpus": "docs"})
