@@ -67,6 +67,7 @@ def _title(value: str | None) -> str | None:
 Counting: TypeAlias = Literal["tokenizer", "estimate"]
 RoleField = Annotated[Role, BeforeValidator(_role)]
 Metadata = Annotated[dict[str, Any] | None, AfterValidator(_metadata)]
+Head = Annotated[Text | None, Field(max_length=128)]
 Title = Annotated[Text | None, AfterValidator(_title)]
 
 
@@ -113,7 +114,7 @@ class AddUserMessage(Request):
     content: Content
     message_id: Id | None = None
     metadata: Metadata = None
-    expected_head: Text | None = Field(default=None, max_length=128)
+    expected_head: Head = None
     retrieval: Overrides | None = None
     explain: bool = False
     return_working_set: bool = True
@@ -133,7 +134,7 @@ class AddAssistantMessage(Request):
     content: Content
     message_id: Id | None = None
     metadata: Metadata = None
-    expected_head: Text | None = Field(default=None, max_length=128)
+    expected_head: Head = None
 
 
 class AddMessage(Request):
@@ -143,7 +144,7 @@ class AddMessage(Request):
     content: Content
     message_id: Id | None = None
     metadata: Metadata = None
-    expected_head: Text | None = Field(default=None, max_length=128)
+    expected_head: Head = None
 
 
 class AddMessages(Request):
@@ -151,7 +152,7 @@ class AddMessages(Request):
 
     messages: list[NewMessage] = Field(min_length=1, max_length=MAX_BATCH)
     request_id: Id | None = None
-    expected_head: Text | None = Field(default=None, max_length=128)
+    expected_head: Head = None
 
 
 class UpdateSession(Request):
