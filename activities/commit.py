@@ -68,15 +68,12 @@ class Opened(Frozen):
     receipts: list[StoredReceipt] = Field(default_factory=list)
 
 
-class Compile(Frozen):
-    """Compile a working set for the message of event `sequence`, under the settings that the session had then.
+class Compilation(Frozen):
+    """What is asked of the compiler. `search_query` is what is looked for, where that is more than the query.
 
-    `room`: bytes that the answer has for it, if any.
-
-    `search_query` is what is looked for, where that is more than the message.
+    `room`: bytes that the answer has for the working set, if any.
     """
 
-    sequence: int
     corpus: str
     query: str
     search_query: str | None = None
@@ -85,16 +82,16 @@ class Compile(Frozen):
     room: int = 0
 
 
-class DryRun(Frozen):
-    """Compile a working set for `query`, and store nothing."""
+class Compile(Compilation):
+    """Compile a working set for the message of event `sequence`, under the settings that the session had then."""
+
+    sequence: int
+
+
+class DryRun(Compilation):
+    """Compile a working set, and store nothing."""
 
     tenant: str
-    corpus: str
-    query: str
-    search_query: str | None = None
-    config: CompilerConfig
-    explain: bool = False
-    room: int = ANSWER_BYTES
 
 
 class Compiled(Frozen):

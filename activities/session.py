@@ -16,6 +16,7 @@ from activities.commit import (
     Answered,
     Commit,
     Committed,
+    Compilation,
     Compile,
     Compiled,
     Completion,
@@ -112,14 +113,7 @@ class SessionActivities:
     @activity.defn
     async def compile_working_set(self, request: DryRun) -> Compiled:
         with refusing():
-            working_set = await self._compiler.compile(
-                tenant=request.tenant,
-                corpus=request.corpus,
-                query=request.query,
-                config=request.config,
-                search_query=request.search_query,
-                explain=request.explain,
-            )
+            working_set = await self._compiled(request.tenant, request)
             return Compiled(working_set=await asyncio.to_thread(_answer, working_set, request.room))
 
     def _commit_named(self, name: str) -> Callable[[RawValue], Awaitable[Committed]]:
@@ -156,14 +150,7 @@ class SessionActivities:
         """The working set, or one without text that says why: the message is worth more than its context."""
         try:
             async with asyncio.timeout(COMPILE_DEADLINE.total_seconds()):
-                return await self._compiler.compile(
-                    tenant=request.tenant,
-                    corpus=item.corpus,
-                    query=item.query,
-                    config=item.config,
-                    search_query=item.search_query,
-                    explain=item.explain,
-                )
+                return await self._compiled(request.tenant, item)
         except PerdureError as error:
             return empty(item.query, error.message)
         except StoreUnavailable:
@@ -175,6 +162,16 @@ class SessionActivities:
                 raise
             logger.exception("no working set for event %d of session %s", item.sequence, request.session_id)
             return empty(item.query, f"The compiler failed with {type(error).__name__}. The worker's log says where.")
+
+    async def _compiled(self, tenant: str, asked: Compilation) -> WorkingSet:
+        return await self._compiler.compile(
+            tenant=tenant,
+            corpus=asked.corpus,
+            query=asked.query,
+            config=asked.config,
+            search_query=asked.search_query,
+            explain=asked.explain,
+        )
 
     def _completion(self, sequence: int, added: MessageAdded, working_set: WorkingSet | None) -> Completion:
         return Completion(

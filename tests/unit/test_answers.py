@@ -36,7 +36,7 @@ class Compiler:
 async def dry_run(text: str) -> WorkingSet:
     engine = Engine("postgresql+psycopg://nobody@127.0.0.1:1/none")  # a dry run has no use for it
     activities = SessionActivities(PostgresSessionStore(engine), PostgresReader(engine), Compiler(text), count)
-    request = DryRun(tenant="t", corpus="c", query="q", config=CompilerConfig())
+    request = DryRun(tenant="t", corpus="c", query="q", config=CompilerConfig(), room=ANSWER_BYTES)
     return WorkingSet.model_validate_json(inflated((await activities.compile_working_set(request)).working_set))
 
 
