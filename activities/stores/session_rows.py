@@ -17,17 +17,8 @@ def session_of(row: RowMapping) -> Session:
 
 
 def event_row(tenant: str, session_id: str, event: Event) -> dict[str, Any]:
-    return {
-        "tenant": tenant,
-        "session_id": session_id,
-        "sequence": event.sequence,
-        "type": event.data.type,
-        "key": event.key,
-        "ordinal": event.ordinal,
-        "body_hash": event.body_hash,
-        "data": event.data,
-        "created_at": event.created_at,
-    }
+    fields = {name: getattr(event, name) for name in Event.model_fields}
+    return {"tenant": tenant, "session_id": session_id, "type": event.data.type, **fields}
 
 
 def event_of(row: RowMapping) -> Event:
