@@ -73,7 +73,7 @@ class Part(ABC):
     @property
     def crashed(self) -> bool:
         """Whether the process ended though nobody here ended it."""
-        return self._process is not None and self._process.poll() is not None and not self._expected_end
+        return self._process is not None and not self.running and not self._expected_end
 
     @property
     def pid(self) -> int:
@@ -121,8 +121,8 @@ class Part(ABC):
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to the process group; without effect when the process has ended."""
-        if self._process is not None and self._process.poll() is None:
-            os.killpg(self._process.pid, number)
+        if self.running:
+            os.killpg(self.pid, number)
 
     async def _end(self, number: signal.Signals) -> None:
         self._expected_end = True
