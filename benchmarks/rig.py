@@ -18,7 +18,8 @@ from benchmarks import stub
 from perdure.contract import SESSION_WORKFLOW, TASK_QUEUE, Handlers
 from perdure.ids import DEFAULT_TENANT, workflow_id
 from workers.settings import Settings, connect_temporal
-from workers.stack.stack import Progress, Stack
+from workers.stack.stack import Stack
+from workers.stack.weaviate_binary import Progress
 from workers.stack.worker_process import WorkerProcess
 
 Handle = WorkflowHandle[Any, Any]

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -27,9 +27,10 @@ from workers.commands.migrate import upgrade
 from workers.demo_checks import Check, look, survived
 from workers.demo_crash import Crash, abandoned_tasks, interrupt
 from workers.demo_talk import Talk
-from workers.ingest_folder import ingest_folder
+from workers.ingest_folder import OnProgress, ingest_folder
 from workers.settings import Settings, connect_temporal
 from workers.stack.stack import Stack
+from workers.stack.weaviate_binary import Progress
 from workers.stack.worker_process import WorkerProcess
 
 TOKEN_BUDGET = 2000
@@ -45,7 +46,6 @@ OTHER_QUESTIONS = (
     "What can go wrong, and what happens then?",
     "How is it tested?",
 )
-OnProgress = Callable[[IngestReport], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +87,7 @@ class Demo:
         self._console = console
         self._turns: list[dict[str, Any]] = []
 
-    async def run(self, progress: Callable[[str], None], on_ingest: OnProgress) -> Result:
+    async def run(self, progress: Progress, on_ingest: OnProgress) -> Result:
         """Everything from the start of the servers to the last check. The servers are stopped in any case."""
         began = time.monotonic()
         async with Stack(self._settings, progress=progress) as stack:

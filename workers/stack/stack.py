@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Self, TypeVar
@@ -18,9 +17,9 @@ from workers.stack.part import POLL_SECONDS, Part, PartFailed
 from workers.stack.postgres import PostgresServer
 from workers.stack.temporal import TemporalServer
 from workers.stack.weaviate import WeaviateServer
+from workers.stack.weaviate_binary import Progress
 
 PORTS = "ports.json"
-Progress = Callable[[str], None]
 P = TypeVar("P", bound=Part)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
 from workers.stack.part import Part
-from workers.stack.weaviate_binary import find_or_install
+from workers.stack.weaviate_binary import Progress, find_or_install
 
 HOST = "127.0.0.1"
 
@@ -27,7 +27,7 @@ class WeaviateServer(Part):
         cache_dir: Path,
         log: Path,
         start_timeout: timedelta,
-        progress: Callable[[str], None],
+        progress: Progress,
     ) -> None:
         super().__init__(log, start_timeout)
         self._ports, self._data = ports, data
