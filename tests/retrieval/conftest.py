@@ -75,7 +75,7 @@ def embedder() -> MiniLm:
 
 @pytest.fixture
 async def corpora(
-    stack: Stack, database_url: str, temporal_client: Client, unique: str, embedder: MiniLm
+    stack: Stack, database_url: str, temporal_client: Client, unique: str, embedder: Embedder
 ) -> AsyncIterator[Corpora]:
     """A worker on a task queue of its own, which is also the tenant's name."""
     async with corpora_with(embedder, stack, database_url, temporal_client, unique) as corpora:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import func, update
-from temporalio.client import Client
 from temporalio.testing import ActivityEnvironment
 from temporalio.worker import Worker
 
@@ -20,12 +19,11 @@ from activities.corpora.ingest import Target
 from activities.ports import Fenced
 from activities.spans import SETTLED_FOR, IndexUnavailable, Span
 from activities.stores.corpus_tables import corpora as corpora_table
-from tests.retrieval.conftest import DOCUMENTS, Corpora, corpora_with, write
+from tests.retrieval.conftest import DOCUMENTS, Corpora, write
 from tests.retrieval.test_index_away import away
 from tests.support.embedders import Hashed
 from tests.support.eventually import eventually
 from workers.ingest_folder import reindex
-from workers.stack.stack import Stack
 from workflows.ingest import IngestCorpus
 
 FRUIT = "what fruit is in the basket?"
@@ -56,10 +54,9 @@ class Held:
 
 
 @pytest.fixture
-async def corpora(stack: Stack, database_url: str, temporal_client: Client, unique: str) -> AsyncIterator[Corpora]:
-    """With an embedder that costs little: what is embedded means nothing here."""
-    async with corpora_with(Hashed(), stack, database_url, temporal_client, unique) as corpora:
-        yield corpora
+def embedder() -> Hashed:
+    """One that costs little: what is embedded means nothing here."""
+    return Hashed()
 
 
 @pytest.fixture

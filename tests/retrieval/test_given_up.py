@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
@@ -16,19 +14,17 @@ from activities.corpora.index import IndexActivities
 from activities.corpora.ingest import Step, Target, Upload
 from activities.ports import Fenced
 from perdure.wire import FENCED
-from tests.retrieval.conftest import DOCUMENTS, Corpora, corpora_with, write
+from tests.retrieval.conftest import DOCUMENTS, Corpora, write
 from tests.support.embedders import Hashed
 from workers.ingest_folder import reindex
-from workers.stack.stack import Stack
 
 QUESTIONS = ("what frees memory?", "what fruit is in the basket?", "how does a worker stop?")
 
 
 @pytest.fixture
-async def corpora(stack: Stack, database_url: str, temporal_client: Client, unique: str) -> AsyncIterator[Corpora]:
-    """With an embedder that costs little: much is embedded, and what it means is not tried here."""
-    async with corpora_with(Hashed(), stack, database_url, temporal_client, unique) as corpora:
-        yield corpora
+def embedder() -> Hashed:
+    """One that costs little: much is embedded, and what it means is not tried here."""
+    return Hashed()
 
 
 async def gives_up(corpora: Corpora, files: dict[str, str], *, indexed: bool = False) -> Step:
