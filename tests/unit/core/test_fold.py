@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic_core import to_json
 
-from activities.commit import Opened, StoredMessage, StoredReceipt
+from activities.commit import Completion, Opened, StoredMessage, StoredReceipt, completed
 from perdure.contract import (
     AddAssistantMessage,
     AddMessages,
@@ -24,7 +24,8 @@ from perdure.events import Event, MessageAdded, SessionCreated
 from perdure.session import Session, SessionConfig
 from perdure.working_set import WorkingSetRef, context_hash
 from workflows.carry import restored
-from workflows.core.command import Body, Command, Expire, RecordError, command_of
+from workflows.commit_parts import numbered
+from workflows.core.command import AnyCommand, Body, Command, Expire, RecordError, command_of
 from workflows.core.decide import decide, receipt_of
 from workflows.core.state import RECEIPTS, WINDOW_BYTES, WINDOW_MESSAGES, SessionState, apply, fold
 
@@ -64,28 +65,19 @@ def created() -> Event:
     return Event(sequence=1, created_at=START, data=SessionCreated(session=session))
 
 
-def events_of(state: SessionState, command: Command | Expire | RecordError) -> list[Event]:
+def events_of(state: SessionState, command: AnyCommand) -> list[Event]:
     """What the committer makes of a command, with the activity's completions."""
     if isinstance(command, Command) and receipt_of(state, command) is not None:
         return []
-    key, digest = (None, None) if isinstance(command, Expire) else (command.key, command.body_hash)
-    return [
-        Event(
-            sequence=state.event_sequence + 1 + ordinal,
-            key=key,
-            ordinal=ordinal,
-            body_hash=digest,
-            created_at=command.at,
-            data=data.model_copy(update={"working_set": REFERENCE}) if isinstance(data, MessageAdded) else data,
-        )
-        for ordinal, data in enumerate(decide(state, command))
-    ]
+    made = numbered(command, decide(state, command), state.event_sequence)
+    added = [event.sequence for event in made if isinstance(event.data, MessageAdded)]
+    return completed(made, [Completion(sequence=number, token_count=0, working_set=REFERENCE) for number in added])
 
 
 REFERENCE = WorkingSetRef(context_hash=context_hash(""), tokens_used=0, span_count=0)
 
 
-def command_at(step: str | tuple[str, tuple[str, Body]], at: datetime) -> Command | Expire | RecordError:
+def command_at(step: str | tuple[str, tuple[str, Body]], at: datetime) -> AnyCommand:
     match step:
         case "expire":
             return Expire(at=at, status="active")
