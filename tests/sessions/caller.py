@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from temporalio.api.common.v1 import Payload
-from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.client import WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
@@ -86,6 +86,14 @@ class Caller:
     async def history_length(self) -> int:
         """Events in Temporal's history of the newest run."""
         return (await self.handle.describe()).history_length
+
+
+async def failure_of(handle: WorkflowHandle[Any, Any]) -> str | None:
+    """The name of the failure that a run ends with."""
+    with pytest.raises(WorkflowFailureError) as failed:
+        await handle.result()
+    assert isinstance(failed.value.cause, ApplicationError)
+    return failed.value.cause.type
 
 
 def raw(json: bytes) -> RawValue:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import delete, select, update
-from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
+from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
 from activities.commit import Commit, Open, Owner
@@ -16,7 +16,7 @@ from activities.stores.session_store import PostgresSessionStore
 from activities.stores.tables import events, messages, sessions
 from perdure.contract import AddMessage, Handlers, StartSession
 from perdure.wire import FENCED
-from tests.sessions.caller import Caller
+from tests.sessions.caller import Caller, failure_of
 from tests.support.site import Site
 from workflows.carry import restored
 from workflows.commit_parts import changed, numbered
@@ -108,10 +108,7 @@ async def test_a_running_session_that_another_run_has_taken_refuses_its_next_mes
         await caller.says("Is anybody there?")
     assert isinstance(refused.value.cause, ApplicationError)
     assert refused.value.cause.type == FENCED
-    with pytest.raises(WorkflowFailureError) as ended:
-        await caller.handle.result()
-    assert isinstance(ended.value.cause, ApplicationError)
-    assert ended.value.cause.type == FENCED
+    assert await failure_of(caller.handle) == FENCED
     assert await _stored(caller.site) == ["Hello"]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from temporalio.api.common.v1 import Payload
-from temporalio.client import WorkflowFailureError, WorkflowQueryFailedError, WorkflowUpdateFailedError
+from temporalio.client import WorkflowQueryFailedError, WorkflowUpdateFailedError
 from temporalio.common import RawValue
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ApplicationError
@@ -15,7 +15,7 @@ from temporalio.worker import Replayer
 
 from perdure.contract import SESSION_WORKFLOW
 from perdure.errors import SessionNotFound
-from tests.sessions.caller import Caller, raw
+from tests.sessions.caller import Caller, failure_of, raw
 from tests.support.eventually import eventually
 from tests.support.runs import histories
 from tests.support.site import Site
@@ -99,10 +99,7 @@ async def test_a_start_whose_input_names_another_session_is_refused(site: Site, 
         id=site.workflow_id("other"),
         task_queue=site.settings.task_queue,
     )
-    with pytest.raises(WorkflowFailureError) as failed:
-        await other.result()
-    assert isinstance(failed.value.cause, ApplicationError)
-    assert failed.value.cause.type == "InvalidRequest"
+    assert await failure_of(other) == "InvalidRequest"
     assert (await caller.says("still mine")).sequence_number == 1
 
 
@@ -149,9 +146,6 @@ async def test_a_start_with_two_inputs_fails_by_name_and_makes_nothing(site: Sit
     handle = await site.bare.start_workflow(
         "Session", args=[start, start], id=site.workflow_id("two"), task_queue=site.settings.task_queue
     )
-    with pytest.raises(WorkflowFailureError) as failed:
-        await handle.result()
-    assert isinstance(failed.value.cause, ApplicationError)
-    assert failed.value.cause.type == "InvalidRequest"
+    assert await failure_of(handle) == "InvalidRequest"
     with pytest.raises(SessionNotFound):
         await site.reader.get_session(site.settings.tenant, "two")

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from temporalio.client import WorkflowFailureError
-from temporalio.exceptions import ApplicationError
 
 from perdure import SessionNotFound
 from perdure.contract import SESSION_WORKFLOW
 from perdure.message import DEFAULT_CONTENT_BYTES, MAX_METADATA_BYTES
-from tests.sessions.caller import Caller, raw
+from tests.sessions.caller import Caller, failure_of, raw
 from tests.support.rules import disagreements
 from tests.support.site import Site
 
@@ -165,11 +163,7 @@ async def test_a_start_with_a_bad_id_fails_by_name_and_makes_nothing(site: Site,
     handle = await site.bare.start_workflow(
         SESSION_WORKFLOW, start, id=f"{site.settings.tenant}-bad", task_queue=site.settings.task_queue
     )
-    with pytest.raises(WorkflowFailureError) as failed:
-        await handle.result()
-    cause = failed.value.cause
-    assert isinstance(cause, ApplicationError)
-    assert cause.type == "InvalidRequest"
+    assert await failure_of(handle) == "InvalidRequest"
     with pytest.raises(SessionNotFound):
         await site.reader.get_session(site.settings.tenant, session_id)
 

@@ -6,12 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
-import pytest
-from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
-from temporalio.exceptions import ApplicationError
+from temporalio.client import WorkflowExecutionStatus
 
 from perdure.contract import SESSION_WORKFLOW
-from tests.sessions.caller import Caller
+from tests.sessions.caller import Caller, failure_of
 from tests.support.eventually import eventually
 from tests.support.rules import disagreements
 from tests.support.site import Site
@@ -87,8 +85,5 @@ async def test_only_a_run_hands_a_state_to_the_next(site: Site, caller: Caller) 
         id=site.workflow_id("forged"),
         task_queue=site.settings.task_queue,
     )
-    with pytest.raises(WorkflowFailureError) as failed:
-        await forged.result()
-    assert isinstance(failed.value.cause, ApplicationError)
-    assert failed.value.cause.type == "InvalidRequest"
+    assert await failure_of(forged) == "InvalidRequest"
     assert (await caller.says("and now?")).sequence_number == 1
