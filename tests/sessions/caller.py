@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from temporalio.api.common.v1 import Payload
-from temporalio.client import WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
@@ -82,6 +82,10 @@ class Caller:
     async def observed(self) -> Observed:
         """The session from every side."""
         return await observe(self.site.client, self.site.reader, self.session_id)
+
+    async def run_is(self, status: WorkflowExecutionStatus) -> bool:
+        """Whether the newest run has that status."""
+        return (await self.handle.describe()).status is status
 
     async def history_length(self) -> int:
         """Events in Temporal's history of the newest run."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 
 from temporalio.client import WorkflowExecutionStatus
 
@@ -34,7 +35,7 @@ class Held(OwnStore):
         await self.free.wait()
         return await super().commit(request, completed, working_sets)
 
-    async def until_cancelled(self, caller: Caller) -> None:
+    async def cancel_meanwhile(self, caller: Caller) -> None:
         """Cancel the run in the middle of a commit, and let that go on once the run knows."""
         await self.asked.wait()
         await caller.handle.cancel()
@@ -42,13 +43,9 @@ class Held(OwnStore):
         self.free.set()
 
 
-def cancelled(caller: Caller) -> Callable[[], Awaitable[bool]]:
-    """Whether its run has ended so, which may come in a task after that of the last answer."""
-
-    async def check() -> bool:
-        return (await caller.handle.describe()).status == WorkflowExecutionStatus.CANCELED
-
-    return check
+async def until_cancelled(caller: Caller) -> None:
+    """Wait until its run has ended so, which may come in a task after that of the last answer."""
+    await eventually(partial(caller.run_is, WorkflowExecutionStatus.CANCELED))
 
 
 async def test_signals_that_wait_are_stored_and_the_session_goes_on_in_another_run(alone: Site) -> None:
@@ -57,7 +54,7 @@ async def test_signals_that_wait_are_stored_and_the_session_goes_on_in_another_r
         await caller.handle.signal("user_message", {"content": str(number), "message_id": f"m{number}"})
     await caller.handle.cancel()
     async with worker_on(alone):
-        assert await eventually(cancelled(caller))
+        await until_cancelled(caller)
         await alone.client.session("talk").add_user_message("and on")
         seen = await caller.observed()
     assert [message.content for message in seen.messages] == [*map(str, range(20)), "and on"]
@@ -68,9 +65,9 @@ async def test_what_is_being_stored_is_answered(alone: Site) -> None:
     caller = await Caller.start(alone, "talk", task_timeout=TASK_TIMEOUT)
     async with worker_on(alone, store):
         message = asyncio.create_task(caller.update("add_message", {"role": "user", "content": "Hello"}))
-        await store.until_cancelled(caller)
+        await store.cancel_meanwhile(caller)
         assert (await message)["message"]["content"] == "Hello"
-        assert await eventually(cancelled(caller))
+        await until_cancelled(caller)
 
 
 async def test_a_deleted_session_is_purged_all_the_same(alone: Site) -> None:
@@ -78,7 +75,7 @@ async def test_a_deleted_session_is_purged_all_the_same(alone: Site) -> None:
     caller = await Caller.start(alone, "talk", task_timeout=TASK_TIMEOUT)
     async with worker_on(alone, store):
         deletion = asyncio.create_task(caller.update("delete"))
-        await store.until_cancelled(caller)
+        await store.cancel_meanwhile(caller)
         assert (await deletion)["session"]["status"] == "deleted"
         purge = alone.bare.get_workflow_handle(f"purge:{alone.settings.tenant}:talk")
         begun = await eventually(purge.describe)  # by a task that comes after the answer
@@ -94,6 +91,6 @@ async def test_a_run_that_was_to_continue_as_new_ends_all_the_same(alone: Site) 
         await store.asked.wait()
         for number in range(11):  # which spend the run's budget
             await caller.handle.signal("user_message", {"content": str(number), "message_id": f"m{number}"})
-        await store.until_cancelled(caller)
+        await store.cancel_meanwhile(caller)
         await message
-        assert await eventually(cancelled(caller))
+        await until_cancelled(caller)

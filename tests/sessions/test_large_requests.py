@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def batch(characters: int) -> dict[str, Any]:
 async def still_open(caller: Caller) -> bool:
     """Whether the run that was there at the start is there, and takes a message."""
     await caller.says("still here")
-    return (await caller.handle.describe()).status == WorkflowExecutionStatus.RUNNING
+    return await caller.run_is(WorkflowExecutionStatus.RUNNING)
 
 
 async def test_the_largest_batch_has_the_same_answer_each_time(caller: Caller) -> None:
@@ -99,11 +100,7 @@ async def test_an_archived_session_of_large_messages_comes_back(site: Site) -> N
         await caller.says(f"{number}" * LARGE)
     before = await caller.observed()
     await caller.update("update_session", {"config": {"idle_timeout": 0.4, "archive_after": 0.4}})
-
-    async def archived() -> bool:
-        return (await caller.handle.describe()).status == WorkflowExecutionStatus.COMPLETED
-
-    await eventually(archived)
+    await eventually(partial(caller.run_is, WorkflowExecutionStatus.COMPLETED))
     await site.client.session("talk").update(config={"idle_timeout": 600})
     await site.client.session("talk").resume()
     back = await caller.observed()

@@ -27,8 +27,13 @@ from workflows.life import RESTING_EVENTS
 BRISK = {"idle_timeout": 0.4, "archive_after": 0.4}
 
 
-async def _status(caller: Caller, status: WorkflowExecutionStatus) -> bool:
-    return (await caller.handle.describe()).status == status
+async def _listed(caller: Caller, more: str = "") -> int:
+    """How many runs visibility lists of the session, of those that `more` chooses."""
+    return (await caller.site.bare.count_workflows(f"WorkflowId = '{caller.handle.id}'{more}")).count
+
+
+async def _no_runs(caller: Caller) -> bool:
+    return await _listed(caller) == 0
 
 
 async def test_a_session_is_suspended_and_resumed_once_however_often_it_is_asked(caller: Caller) -> None:
@@ -75,7 +80,7 @@ async def test_an_idle_session_is_suspended_then_archived_and_comes_back_as_it_w
     words = [{"role": ("user", "tool")[n % 2], "content": f"message {n}", "metadata": {"n": n}} for n in range(70)]
     await caller.update("add_messages", {"messages": words})
     await caller.update("update_session", {"config": BRISK})
-    await eventually(partial(_status, caller, WorkflowExecutionStatus.COMPLETED))
+    await eventually(partial(caller.run_is, WorkflowExecutionStatus.COMPLETED))
     shown = await local_activities(site.bare, caller.handle.id)
     assert shown[-2:] == ["suspend_session", "archive_session"]
     stored = await caller.observed()
@@ -86,7 +91,7 @@ async def test_an_idle_session_is_suspended_then_archived_and_comes_back_as_it_w
     assert (folded.session.status, folded.session.title) == ("archived", "A talk")
 
     await site.client.session("talk").update(config={"idle_timeout": 600})  # archived all the same
-    await eventually(partial(_status, caller, WorkflowExecutionStatus.COMPLETED))
+    await eventually(partial(caller.run_is, WorkflowExecutionStatus.COMPLETED))
     await site.client.session("talk").resume()
     back = await caller.observed()
     assert back.state is not None
@@ -97,7 +102,7 @@ async def test_an_idle_session_is_suspended_then_archived_and_comes_back_as_it_w
 
 async def test_an_idle_session_is_archived_so_long_after_it_was_suspended(site: Site) -> None:
     caller = await Caller.start(site, "talk", config={"idle_timeout": 1.2, "archive_after": 2.5})
-    await eventually(partial(_status, caller, WorkflowExecutionStatus.COMPLETED))
+    await eventually(partial(caller.run_is, WorkflowExecutionStatus.COMPLETED))
     created, suspended, archived = (event.created_at for event in await caller.events())
     assert suspended - created >= timedelta(seconds=1.2)
     assert archived - suspended >= timedelta(seconds=2.5)  # so long that a timer may be a second late
@@ -107,8 +112,7 @@ async def test_the_status_of_a_session_can_be_found_in_visibility(site: Site) ->
     caller = await Caller.start(site, "talk", config={"idle_timeout": 0.3})
 
     async def shown(status: str) -> bool:
-        query = f"WorkflowId = '{caller.handle.id}' AND {STATUS.name} = '{status}'"
-        return (await site.bare.count_workflows(query)).count == 1
+        return await _listed(caller, f" AND {STATUS.name} = '{status}'") == 1
 
     await eventually(partial(shown, "suspended"))
     await caller.update("update_session", {"config": {"idle_timeout": 600}})
@@ -120,8 +124,7 @@ async def test_a_session_can_be_found_by_the_user_it_has_now(site: Site) -> None
     caller = await Caller.start(site, "talk", user_id="ann")
 
     async def of(user: str) -> bool:
-        query = f"WorkflowId = '{caller.handle.id}' AND {USER.name} = '{user}'"
-        return (await site.bare.count_workflows(query)).count == 1
+        return await _listed(caller, f" AND {USER.name} = '{user}'") == 1
 
     await eventually(partial(of, "ann"))
     await caller.update("update_session", {"user_id": "bob"})
@@ -139,19 +142,15 @@ async def test_deleting_removes_all_rows_and_runs_and_leaves_a_tombstone(site: S
     tenant = site.settings.tenant
     for number in range(20):
         await caller.says(f"secret {number}")
-    runs = f"WorkflowId = '{caller.handle.id}'"
 
     async def several_runs() -> bool:
-        return (await site.bare.count_workflows(runs)).count > 1
+        return await _listed(caller) > 1
 
     await eventually(several_runs)
     answer = await caller.update("delete")
     assert answer["session"]["status"] == "deleted"
 
-    async def no_runs() -> bool:
-        return (await site.bare.count_workflows(runs)).count == 0
-
-    await eventually(no_runs, within=90)  # the server takes its time to delete a run
+    await eventually(partial(_no_runs, caller), within=90)  # the server takes its time to delete a run
     page = await site.reader.read_events(tenant, "talk")
     assert [event.data.type for event in page.events] == ["session_deleted"]
     assert "secret" not in page.model_dump_json()
@@ -204,11 +203,7 @@ async def test_what_a_deleted_session_refuses_leaves_no_run_either(site: Site) -
         return len(refused) > 2
 
     await eventually(refused_by_several_runs)
-
-    async def no_runs() -> bool:
-        return (await site.bare.count_workflows(f"WorkflowId = '{caller.handle.id}'")).count == 0
-
-    await eventually(no_runs, within=90)  # the server takes its time to delete a run
+    await eventually(partial(_no_runs, caller), within=90)  # the server takes its time to delete a run
 
 
 async def test_a_tombstone_refuses_a_start_and_a_late_retry(site: Site) -> None:

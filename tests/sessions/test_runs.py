@@ -40,7 +40,7 @@ async def test_pages_and_a_heavy_state_are_not_carried_by_one_workflow_task(call
         await asyncio.wait_for(asyncio.gather(*pages), 15)
 
     await _until_the_next_run(caller, two_pages)
-    assert (await caller.handle.describe()).status is WorkflowExecutionStatus.RUNNING
+    assert await caller.run_is(WorkflowExecutionStatus.RUNNING)
     session = caller.site.client.session(caller.session_id)  # which sends again where the next run is due as well
     assert (await session.add_message("user", "and now?")).sequence_number == 1
 
