@@ -30,19 +30,15 @@ def count(text: str, encoding: str = "cl100k_base") -> int:
     return sum(len(encoder.encode_ordinary(text[i : i + _PIECE])) for i in range(0, len(text), _PIECE))
 
 
-def first(text: str, limit: int, encoding: str = "cl100k_base") -> str:
-    """The start of `text` that has at most `limit` tokens; all of it, if it has no more.
-
-    Raises:
-        KeyError: the encoding is not known.
-    """
+def first(text: str, limit: int) -> str:
+    """The start of `text` that has at most `limit` tokens; all of it, if it has no more."""
     text = text[: limit * _LONGEST]
-    if count(text, encoding) <= limit:
+    if count(text) <= limit:
         return text
     fits, over = 0, len(text)
     while over - fits > 1:
         middle = (fits + over) // 2
-        if count(text[:middle], encoding) <= limit:
+        if count(text[:middle]) <= limit:
             fits = middle
         else:
             over = middle

@@ -48,11 +48,11 @@ async def found(corpora: Corpora) -> list[tuple[int, str]]:
     return [(made.manifest["corpus_version"], made.context_hash) for made in sets]
 
 
-def shifted(count: int = 300) -> dict[str, str]:
+def shifted() -> dict[str, str]:
     """All documents with a line more on top, and enough others for a step not to be the last."""
     return {
         **{path: "A line on top.\n" + content for path, content in DOCUMENTS.items()},
-        **{f"more/{n}.txt": f"Fruit and memory, {n} of them.\n" for n in range(count)},
+        **{f"more/{n}.txt": f"Fruit and memory, {n} of them.\n" for n in range(300)},
     }
 
 

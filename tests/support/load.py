@@ -60,7 +60,7 @@ async def write(
                 group.create_task(one(session_id, f"{name}{index}"))
 
 
-def steadily(stop: asyncio.Event, *, pause: float = 0.05) -> Pace:
+def steadily(stop: asyncio.Event, *, pause: float) -> Pace:
     """Post with a pause after each message, until `stop` is set."""
 
     async def pace(number: int) -> bool:
@@ -94,11 +94,11 @@ async def under_load(
         await load
 
 
-async def accepted_more(ledger: Ledger, number: int, *, within: float = 60) -> None:
+async def accepted_more(ledger: Ledger, number: int) -> None:
     """Wait until `number` more posts have been accepted."""
     goal = ledger.accepted + number
 
     async def reached() -> bool:
         return ledger.accepted >= goal
 
-    await eventually(reached, within=within)
+    await eventually(reached, within=60)

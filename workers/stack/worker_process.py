@@ -11,6 +11,8 @@ from pathlib import Path
 
 from workers.stack.part import Part
 
+START_TIMEOUT = timedelta(seconds=60)
+
 
 class WorkerProcess(Part):
     """Usable once it has written a line of JSON with `"ready": true`.
@@ -28,9 +30,8 @@ class WorkerProcess(Part):
         log: Path,
         name: str = "Worker",
         module: str = "workers.worker",
-        start_timeout: timedelta = timedelta(seconds=60),
     ) -> None:
-        super().__init__(log, start_timeout)
+        super().__init__(log, START_TIMEOUT)
         self.name = name
         self._environment, self._module = dict(environment), module
         self._log_start = 0
