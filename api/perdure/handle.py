@@ -81,7 +81,7 @@ class SessionHandle:
             PayloadTooLarge: the working set is too large for an answer.
         """
         body = given(CompileQuery, query=query, retrieval=retrieval, explain=explain)
-        answer = await self._send(Handlers.COMPILE, as_json(body), None)
+        answer = await self._send(Handlers.COMPILE, as_json(body))
         return WorkingSetAnswer.model_validate(answer).working_set
 
     async def add_assistant_message(self, content: Content, **fields: Unpack[MessageFields]) -> Message:
@@ -187,7 +187,7 @@ class SessionHandle:
         page = parse(ReadMessages, {"before": before, "after": after, "limit": limit})
         if self._reader is not None:
             return await self._calls.read(self._reader.read_messages(self.tenant, self.session_id, page))
-        answer = await self._send(Handlers.READ_MESSAGES, page.model_dump(exclude_none=True), None)
+        answer = await self._send(Handlers.READ_MESSAGES, page.model_dump(exclude_none=True))
         return MessagePage.model_validate(answer)
 
     async def replay(
@@ -205,7 +205,7 @@ class SessionHandle:
         if self._reader is not None:
             replay = await self._calls.read(self._reader.read_replay(self.tenant, self.session_id, page))
         else:
-            answer = await self._send(Handlers.READ_REPLAY, page.model_dump(exclude_none=True), None)
+            answer = await self._send(Handlers.READ_REPLAY, page.model_dump(exclude_none=True))
             replay = Replay.model_validate(answer)
         if verify:
             _verify(replay.turns)
@@ -296,7 +296,7 @@ class SessionHandle:
         except NotOpen:
             if self._reader is not None:
                 raise
-        await self._send(Handlers.UPDATE_SESSION, {}, None)
+        await self._send(Handlers.UPDATE_SESSION, {})
         try:
             return await self._calls.query(self.workflow_id, name, body, patient=True)
         except NotOpen as error:
@@ -308,9 +308,9 @@ class SessionHandle:
     async def _command(self, name: str, body: Request, key_field: str) -> Any:
         """Send a command, with a key."""
         key = getattr(body, key_field) or str(uuid.uuid4())
-        return await self._send(name, {**as_json(body), key_field: key}, key)
+        return await self._send(name, {**as_json(body), key_field: key}, key=key)
 
-    async def _send(self, name: str, body: dict[str, Any], key: str | None) -> Any:
+    async def _send(self, name: str, body: dict[str, Any], *, key: str | None = None) -> Any:
         revive = {"tenant": self.tenant, "session_id": self.session_id, "restore_only": True}
         return await self._calls.update(
             Command(
