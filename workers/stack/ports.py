@@ -40,12 +40,8 @@ def choose(asked: dict[str, int | None], memory: Path, taken: Path, claims: Exit
     with ExitStack() as mine:
         for name in [*USUAL, CLUSTER]:
             port, count = asked.get(name, 0), CLUSTER_PORTS if name == CLUSTER else 1
-            wishes = (
-                [port]
-                if port
-                else [before.get(name), USUAL.get(name) if port is None else None, *random.sample(ANY, ATTEMPTS)]
-            )
-            for wish in wishes:
+            usual = USUAL.get(name) if port is None else None
+            for wish in [port] if port else [before.get(name), usual, *random.sample(ANY, ATTEMPTS)]:
                 if wish is not None and (obstacle := _claim(wish, count, taken, mine)) is None:
                     chosen[name] = wish
                     break
