@@ -17,7 +17,7 @@ from perdure.contract import TASK_QUEUE, Handlers, StartSession
 from perdure.errors import InvalidRequest
 from perdure.fields import given
 from perdure.handle import SessionHandle
-from perdure.ids import DEFAULT_TENANT, workflow_id
+from perdure.ids import DEFAULT_TENANT
 from perdure.listing import SessionList, SessionSummary, list_by_visibility
 from perdure.profile import connect, load_profile
 from perdure.reader import Reader, SessionFilter
@@ -150,7 +150,7 @@ class Client:
         ).model_dump(mode="json", exclude_unset=True)
         await self._calls.update(
             Command(
-                workflow_id=workflow_id(self.tenant, handle.session_id),
+                workflow_id=handle.workflow_id,
                 name=Handlers.UPDATE_SESSION,  # of nothing: answered as soon as the session is open
                 body={},
                 key=handle.session_id,
