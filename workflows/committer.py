@@ -13,7 +13,7 @@ from temporalio.exceptions import ActivityError, ApplicationError
 
 from activities.commit import Answered, Commit, Committed, Compile, Deflated, Owner, ReadAnswer, completed
 from activities.deflate import deflated_commit
-from perdure.contract import AddUserMessage
+from perdure.contract import AddUserMessage, UpdateSession
 from perdure.errors import IdempotencyConflict, PerdureError
 from perdure.events import Event, MessageAdded
 from perdure.wire import FENCED, refusal
@@ -191,6 +191,11 @@ class Committer:
                     entry.error = refusal(error)
                 continue
             if not data:
+                if _may_have_done_more(state, command):
+                    if drafts:
+                        continue  # decided again after them, as a refusal is
+                    if await self._carried_out_once(entry):
+                        continue
                 entry.outcome = Outcome()
                 continue
             made = numbered(command, data, state.event_sequence)
@@ -276,6 +281,13 @@ class Committer:
 def _forgotten(state: SessionState) -> bool:
     """Whether the session is deleted: an error that is recorded then may quote what was deleted."""
     return state.session.status == "deleted" and workflow.patched("errors-end-with-the-session")
+
+
+def _may_have_done_more(state: SessionState, command: AnyCommand) -> bool:
+    """Whether a command that has nothing to do now did something once, and its key is forgotten."""
+    if not isinstance(command, Command) or not state.forgets or command.body == UpdateSession():
+        return False
+    return workflow.patched("what-did-something-once-is-answered")
 
 
 def _expired(command: Expire, state: SessionState) -> bool:

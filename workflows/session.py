@@ -91,6 +91,8 @@ class SessionWorkflow(Reads):
                     if not outlived(self._state, error):  # else the committer asks Postgres for its key
                         raise
                     return
+                if self._state.forgets:  # the id may be the command's own: Postgres says whether it is
+                    return
                 for data in made:
                     if isinstance(data, MessageAdded) and self._state.has_at_hand(data.message.message_id):
                         raise IdempotencyConflict(key=data.message.message_id)

@@ -194,7 +194,8 @@ class GetHistory(Request):
 class MessageAnswer(Result):
     """Answer of the updates that add one message.
 
-    `working_set` is none when none was compiled or asked for, and when it is too large for an answer: `replay` has it.
+    `working_set` is none when none was compiled or asked for, and when it is too large for an answer, whose room goes
+    by the session's budget of now: `replay` has it.
     """
 
     message: Message

@@ -9,12 +9,13 @@ from datetime import timedelta
 import pytest
 from temporalio.client import WorkflowExecutionStatus
 
-from perdure import HeadMoved, IdempotencyConflict, PayloadTooLarge
+from perdure import HeadMoved, IdempotencyConflict, PayloadTooLarge, SessionHandle
 from perdure.message import Message
 from perdure.session import RunBudget, SessionConfig
 from tests.support.eventually import eventually
 from tests.support.load import TEXTS, post, times, write
 from tests.support.site import Site
+from workflows.core.state import RECEIPTS
 
 SESSION = "s0"
 KEY = "the-same"
@@ -112,6 +113,43 @@ async def test_a_key_that_the_run_has_forgotten_is_still_known_to_postgres(site:
         with pytest.raises(IdempotencyConflict):
             await site.client.session(SESSION).add_user_message("Goodbye", message_id=KEY)
         assert (await site.client.session(SESSION).add_assistant_message("Hi")).sequence_number == 8 * 33 + 1
+
+
+async def _forget(session: SessionHandle) -> None:
+    """So many updates that the session forgets the keys before them, and none of its messages."""
+    for number in range(0, RECEIPTS + 1, 8):
+        await asyncio.gather(*(session.update(metadata={"n": number + n}) for n in range(8)))
+
+
+async def test_a_forgotten_key_is_looked_up_though_its_message_is_still_at_hand(site: Site) -> None:
+    async with site.worker_here():
+        await site.sessions(1)
+        session = site.client.session(SESSION)
+        batch = [{"role": "user", "content": "How are you?"}, {"role": "assistant", "content": "Fine."}]
+        first = (await session.add_user_message("Hello", message_id=KEY)).message
+        told = await session.add_messages(batch, request_id="batch")
+        await _forget(session)
+        assert (await session.add_user_message("Hello", message_id=KEY)).message == first
+        assert await session.add_messages(batch, request_id="batch") == told
+        with pytest.raises(IdempotencyConflict):
+            await session.add_user_message("Goodbye", message_id=KEY)
+        with pytest.raises(IdempotencyConflict):
+            await session.add_messages([{"role": "user", "content": "Me?", "message_id": KEY}], request_id="other")
+        assert (await session.get()).message_count == 3
+
+
+async def test_a_forgotten_key_is_looked_up_though_there_is_nothing_to_do(site: Site) -> None:
+    async with site.worker_here():
+        await site.sessions(1)
+        session = site.client.session(SESSION)
+        await session.suspend(request_id="suspend")
+        resumed = await session.resume(request_id="resume")
+        await _forget(session)
+        assert await session.resume(request_id="resume") == resumed
+        for other in (session.resume(request_id="suspend"), session.update(request_id="resume")):
+            with pytest.raises(IdempotencyConflict):
+                await other
+        assert (await session.resume(request_id="new")).metadata is not None
 
 
 async def test_what_was_taken_long_ago_is_answered_whatever_has_changed_since(site: Site) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
-from temporalio.client import Client, WorkflowFailureError, WorkflowUpdateFailedError
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.worker import Worker
 
 from activities.commit import Commit, Committed
@@ -137,16 +138,8 @@ async def _repeated_late(client: Client, settings: Settings, name: str) -> None:
     The last run alone is saved: the one before it only fills the memory.
     """
     late = {"content": "Are you there?", "message_id": "late", "expected_head": "first"}
-    handle = await start(client, name, queue=name, config={"run_budget": {"events": 10_000}})
-    async with _worker(client, settings, name):
-        await handle.execute_update("add_user_message", {"content": "Hello", "message_id": "first"})
-        await handle.execute_update("add_user_message", late)
-        for number in range(RECEIPTS):
-            await handle.execute_update("update_session", {"metadata": {"n": number}}, id=f"{number}")
-        await handle.execute_update("update_session", {"metadata": None, "config": {"archive_after": 0.3}}, id="short")
-        await handle.execute_update("suspend", id="suspend")
-        await handle.result()
-    handle = await start(client, name, queue=name, restore_only=True)
+    first = {"content": "Hello", "message_id": "first"}
+    handle = await _forgetful(client, settings, name, ("add_user_message", first), ("add_user_message", late))
     for body in ({"content": "I am back"}, {"content": "Hello again"}, late):
         await handle.signal("user_message", body)
     async with _worker(client, settings, name):
@@ -154,6 +147,37 @@ async def _repeated_late(client: Client, settings: Settings, name: str) -> None:
         with suppress(WorkflowUpdateFailedError):  # the key was used with another body
             await handle.execute_update("add_user_message", {**late, "content": "Is anybody there?"})
     await save(client, name)
+
+
+async def _repeated_for_nothing(client: Client, settings: Settings, name: str) -> None:
+    """A resumption whose key the run has forgotten comes again: there is nothing to do, and the answer is the first.
+
+    The last run alone is saved.
+    """
+    resumption = {"request_id": "again"}
+    handle = await _forgetful(client, settings, name, ("suspend", {}), ("resume", resumption))
+    await handle.signal("user_message", {"content": "I am back", "message_id": "back"})
+    async with _worker(client, settings, name):
+        await handle.execute_update("resume", resumption)
+        with suppress(WorkflowUpdateFailedError):  # the key was used with another body
+            await handle.execute_update("update_session", resumption)
+    await save(client, name)
+
+
+async def _forgetful(
+    client: Client, settings: Settings, name: str, *first: tuple[str, Mapping[str, object]]
+) -> WorkflowHandle[Any, Any]:
+    """A session that took these commands, then so many that it forgot their keys; archived, and started again."""
+    handle = await start(client, name, queue=name, config={"run_budget": {"events": 10_000}})
+    async with _worker(client, settings, name):
+        for update, body in first:
+            await handle.execute_update(update, body)
+        for number in range(RECEIPTS):
+            await handle.execute_update("update_session", {"metadata": {"n": number}}, id=f"{number}")
+        await handle.execute_update("update_session", {"metadata": None, "config": {"archive_after": 0.3}}, id="short")
+        await handle.execute_update("suspend", id="suspend")
+        await handle.result()
+    return await start(client, name, queue=name, restore_only=True)
 
 
 @asynccontextmanager
@@ -186,6 +210,7 @@ RACES: Mapping[str, Callable[[Client, Settings, str], Awaitable[None]]] = {
     "expired_once": _expired_once,
     "heavy": _heavy,
     "refused_in_turn": _refused_in_turn,
+    "repeated_for_nothing": _repeated_for_nothing,
     "repeated_late": _repeated_late,
 }
 """The first three, recorded by older programs, went as `behind`, `bounded` and `error_forgotten` do now."""

@@ -65,6 +65,7 @@ NAMES = {
     "recompiled",
     "refused_in_turn",
     "reindexed",
+    "repeated_for_nothing",
     "repeated_late",
     "rested",
     "rolled",

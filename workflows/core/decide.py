@@ -39,7 +39,7 @@ from perdure.message import Message, Role, check_content
 from perdure.session import Session, SessionConfig, Status
 from perdure.working_set import CompilerConfig, with_preset
 from workflows.core.command import AnyCommand, Command, Expire, RecordError, message_id_in
-from workflows.core.state import RECEIPTS, Receipt, SessionState
+from workflows.core.state import Receipt, SessionState
 
 
 def receipt_of(state: SessionState, command: Command) -> Receipt | None:
@@ -58,7 +58,7 @@ def outlived(state: SessionState, error: PerdureError) -> bool:
     """Whether a command that is refused so may have been carried out once: long enough ago for its key to be
     forgotten, and what it is refused for has changed since."""
     judged_by_state = isinstance(error, HeadMoved | PayloadTooLarge | InvalidRequest)
-    return judged_by_state and len(state.receipts) >= RECEIPTS
+    return judged_by_state and state.forgets
 
 
 def decide(state: SessionState, command: AnyCommand) -> list[EventData]:

@@ -72,6 +72,11 @@ class SessionState(BaseModel):
     def event_sequence(self) -> int:
         return self.session.event_sequence
 
+    @property
+    def forgets(self) -> bool:
+        """Whether it may have forgotten keys, of messages too that are still in the window."""
+        return len(self.receipts) >= RECEIPTS
+
     def messages(self) -> list[Message]:
         """The window's messages, read from their JSON."""
         return [item.parsed for item in self.window]
