@@ -236,6 +236,7 @@ class Life:
             self._refused = SessionDeleted(session_id=self._input.session_id)
         if deleted or isinstance(self._refused, SessionNotFound | SessionDeleted):
             await self._purge()
+            await workflow.wait_condition(workflow.all_handlers_finished)  # a repeat may have come meanwhile
         if committer is not None and committer.fenced:
             raise ApplicationError("Another run owns this session.", type=FENCED, non_retryable=True)
         if self._refused:

@@ -219,6 +219,16 @@ async def test_a_tombstone_refuses_a_start_and_a_late_retry(site: Site) -> None:
     assert await failure_of(again.handle) == "SessionDeleted"
 
 
+async def test_a_repeated_deletion_is_answered_again(site: Site) -> None:
+    caller = await Caller.start(site, "talk")
+    first = await caller.update("delete", {"request_id": "k"})
+    assert await caller.update("delete", {"request_id": "k"}) == first  # by the run that has its purge started
+    await eventually(partial(_no_runs, caller), within=90)
+    await site.client.session("talk").delete(request_id="k")  # by a run that finds the tombstone
+    with pytest.raises(SessionDeleted):
+        await site.client.session("talk").delete(request_id="another")
+
+
 async def test_a_deleted_session_refuses_what_was_sent_at_the_same_moment(caller: Caller) -> None:
     told = await asyncio.gather(
         caller.says("before"), caller.update("delete"), caller.says("after"), return_exceptions=True
