@@ -232,13 +232,13 @@ class Life:
         """End the run; what was deleted, or should never have been started, leaves no history behind."""
         committer = self._committer
         deleted = committer is not None and committer.state.session.status == "deleted"
-        if committer is not None and deleted and committer.commits == 0:  # it was started on a tombstone
-            self._refused = SessionDeleted(session_id=self._input.session_id)
-        if deleted or isinstance(self._refused, SessionNotFound | SessionDeleted):
+        if deleted or isinstance(self._refused, SessionNotFound):
             await self._purge()
             await workflow.wait_condition(workflow.all_handlers_finished)  # a repeat may have come meanwhile
         if committer is not None and committer.fenced:
             raise ApplicationError("Another run owns this session.", type=FENCED, non_retryable=True)
+        if committer is not None and deleted and committer.commits == 0:  # it was started on a tombstone
+            self._refused = SessionDeleted(session_id=self._input.session_id)
         if self._refused:
             raise refusal(self._refused) if isinstance(self._refused, PerdureError) else self._refused
 

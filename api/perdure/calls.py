@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from pydantic_core import to_json
 
 from perdure.contract import check_request_size
-from perdure.errors import InvalidRequest, OutcomeUnknown, PerdureError, SessionDeleted, SessionNotFound, Unavailable
+from perdure.errors import InvalidRequest, OutcomeUnknown, PerdureError, SessionNotFound, Unavailable
 from perdure.fields import check_durations
 from perdure.gate import Gate, NoPlace
 from perdure.transport import Command, NotOpen, Run, Transport, TryAgain
@@ -46,7 +46,7 @@ class Calls:
         return sum(gate.users for gate in self._gates.values())
 
     async def update(self, command: Command) -> Any:
-        """The command's answer, as JSON; none for one that `gone_is_done`.
+        """The command's answer, as JSON.
 
         Raises:
             Refused: by its name; nothing happened.
@@ -92,10 +92,6 @@ class Calls:
                     raise
                 reason = error  # of a run that was to restore the session, and that this start joined as it ended
                 update_id = str(uuid.uuid4())
-            except SessionDeleted:
-                if sent and command.gone_is_done:
-                    return None
-                raise
             except Unavailable as error:  # an attempt before it may have had its effect
                 if not sent:
                     raise

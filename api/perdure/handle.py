@@ -313,14 +313,7 @@ class SessionHandle:
     async def _send(self, name: str, body: dict[str, Any], *, key: str | None = None) -> Any:
         revive = {"tenant": self.tenant, "session_id": self.session_id, "restore_only": True}
         return await self._calls.update(
-            Command(
-                workflow_id=self.workflow_id,
-                name=name,
-                body=body,
-                key=key,
-                revive=revive,
-                gone_is_done=name == Handlers.DELETE,
-            )
+            Command(workflow_id=self.workflow_id, name=name, body=body, key=key, revive=revive)
         )
 
 

@@ -57,10 +57,7 @@ class TryAgain(Exception):
 @dataclass(frozen=True, kw_only=True)
 class Command:
     """An update to send. `key` makes it happen once; none for a read. `revive` is the input of the run that
-    restores the session, or makes it.
-
-    With `at_once`, the first attempt already starts that run. With `gone_is_done`, a session that is deleted when the
-    command is sent again was deleted by it.
+    restores the session, or makes it; with `at_once`, the first attempt already starts that run.
     """
 
     workflow_id: str
@@ -69,7 +66,6 @@ class Command:
     key: str | None
     revive: dict[str, Any]
     at_once: bool = False
-    gone_is_done: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

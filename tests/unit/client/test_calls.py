@@ -140,16 +140,6 @@ async def test_no_attempt_has_more_time_than_is_left() -> None:
     assert script.timeouts[-1] < timedelta(seconds=0.2)
 
 
-async def test_a_delete_whose_answer_was_lost_has_succeeded_when_the_session_is_found_deleted() -> None:
-    script = Script(LOST, SessionDeleted(session_id="s"))
-    assert await calls(script).update(command(gone_is_done=True)) is None
-
-
-async def test_a_delete_of_a_deleted_session_is_refused() -> None:
-    with pytest.raises(SessionDeleted):
-        await calls(Script(SessionDeleted(session_id="s"))).update(command(gone_is_done=True))
-
-
 async def test_eight_updates_are_in_flight_on_one_session_and_the_next_one_waits() -> None:
     script = Script(ANSWER)
     script.gate = asyncio.Event()
