@@ -4,42 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError
 
-from activities.commit import Answered, Commit, Committed, Compile, Deflated, Owner, ReadAnswer, completed
+from activities.commit import Commit, Committed, Compile, Owner, completed
 from activities.deflate import deflated_commit
-from perdure.contract import AddUserMessage, UpdateSession
+from perdure.contract import UpdateSession
 from perdure.errors import IdempotencyConflict, PerdureError
 from perdure.events import Event, MessageAdded
 from perdure.wire import FENCED, refusal
+from workflows.attempts import ATTEMPT, RETRY, cause_of
 from workflows.commit_parts import activity_name, changed, compiles, numbered
 from workflows.core.command import AnyCommand, Command, Expire, RecordError
-from workflows.core.decide import compiler_config, decide, outlived, receipt_of
-from workflows.core.load import room_for
+from workflows.core.decide import decide, outlived, receipt_of
 from workflows.core.state import SessionState, fold
-
-ATTEMPT = timedelta(seconds=20)
-"""What one attempt of an activity may take, retrieval included."""
-RETRY = RetryPolicy(
-    initial_interval=timedelta(milliseconds=100), backoff_coefficient=1.5, maximum_interval=timedelta(seconds=1)
-)
-"""A store that is away is waited for, without end: an accepted command is never given up."""
+from workflows.repeats import Outcome, outcome_again, outcome_long_ago
 
 BATCH = 10
 """Commands of one commit: as many as Temporal lets updates be in flight. Of signals there may be any number."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a command left behind: its events (none if it changed nothing) and working sets by event sequence."""
-
-    events: Sequence[Event] = ()
-    working_sets: dict[int, Deflated] = field(default_factory=dict)
 
 
 class _Entry:
@@ -178,23 +163,22 @@ class Committer:
                 entry.outcome = Outcome()
                 continue
             try:
-                receipt = receipt_of(state, command) if isinstance(command, Command) else None
-                if receipt is not None:
+                if isinstance(command, Command) and (receipt := receipt_of(state, command)) is not None:
                     if receipt.last <= self.state.event_sequence:  # else: its first is in this very batch
-                        await self._answer_again(entry)
+                        entry.outcome = await outcome_again(self.state.session, command, answered=entry.answered)
                     continue
                 data = decide(state, command)
             except PerdureError as error:
                 if drafts and workflow.patched("refusals-wait-for-the-commit"):
                     continue  # an attempt that died may have stored it before these drafts: decided again after them
-                if not (outlived(state, error) and await self._carried_out_once(entry)):
+                if not (outlived(state, error) and await self._carried_out_long_ago(entry)):
                     entry.error = refusal(error)
                 continue
             if not data:
                 if _may_have_done_more(state, command):
                     if drafts:
                         continue  # decided again after them, as a refusal is
-                    if await self._carried_out_once(entry):
+                    if await self._carried_out_long_ago(entry):
                         continue
                 entry.outcome = Outcome()
                 continue
@@ -215,7 +199,7 @@ class Committer:
                 continue
             if known := receipts.get(command.key):
                 if known.body_hash == command.body_hash:
-                    await self._answer_again(entry)
+                    entry.outcome = await outcome_again(self.state.session, command, answered=entry.answered)
                 else:
                     entry.error = refusal(IdempotencyConflict(key=command.key))
                 continue
@@ -223,54 +207,13 @@ class Committer:
                 if isinstance(event.data, MessageAdded) and event.data.message.message_id in taken:
                     entry.error = refusal(IdempotencyConflict(key=event.data.message.message_id))
 
-    async def _answer_again(self, entry: _Entry) -> None:
-        """Settle a command that was carried out before."""
-        assert isinstance(entry.command, Command)
-        if not entry.answered and workflow.patched("repeated-signals-read-nothing"):
-            entry.outcome = Outcome()
-            return
-        answered = await self._read_answer(entry, entry.command)
-        entry.outcome = Outcome(answered.events, answered.working_sets)
-
-    async def _carried_out_once(self, entry: _Entry) -> bool:
+    async def _carried_out_long_ago(self, entry: _Entry) -> bool:
         """Settle a command whose key Postgres knows, though the state has forgotten it."""
-        if not isinstance(command := entry.command, Command) or not workflow.patched("late-repeats-are-answered"):
-            return False
-        answered = await self._read_answer(entry, command)
-        if answered.body_hash is None:
-            return False
-        if answered.body_hash == command.body_hash:
-            entry.outcome = Outcome(answered.events, answered.working_sets)
-        else:
-            entry.error = refusal(IdempotencyConflict(key=command.key))
-        return True
-
-    async def _read_answer(self, entry: _Entry, command: Command) -> Answered:
-        session = self.state.session
-        answered: Answered = await workflow.execute_local_activity(
-            "read_answer",
-            ReadAnswer(
-                tenant=session.tenant,
-                session_id=session.session_id,
-                key=command.key,
-                body_hash=command.body_hash,
-                answered=entry.answered,
-                room=self._room(command),
-            ),
-            result_type=Answered,
-            start_to_close_timeout=ATTEMPT,
-            retry_policy=RETRY,
-        )
-        return answered
-
-    def _room(self, command: Command) -> int:
-        """Bytes that the answer has for a working set."""
-        if not isinstance(body := command.body, AddUserMessage):
-            return 0
         try:
-            return room_for(body, compiler_config(self.state.session.config, body.retrieval))
-        except PerdureError:  # overrides that are refused now, of a command that may have been carried out once
-            return 0
+            entry.outcome = await outcome_long_ago(self.state.session, entry.command, answered=entry.answered)
+        except IdempotencyConflict as conflict:
+            entry.error = refusal(conflict)
+        return entry.settled
 
     def _apply(self, events: Sequence[Event]) -> None:
         state = fold(self.state, events)
@@ -293,12 +236,3 @@ def _may_have_done_more(state: SessionState, command: AnyCommand) -> bool:
 def _expired(command: Expire, state: SessionState) -> bool:
     """Whether an attempt that died has stored it: the session is not as its timer found it."""
     return state.session.status != command.status and workflow.patched("an-idle-session-expires-once")
-
-
-def cause_of(error: ActivityError | ApplicationError) -> ApplicationError:
-    """The activity's own failure, under its own name: a local activity's comes bare, unless it timed out."""
-    if isinstance(error, ApplicationError):
-        return error
-    if isinstance(error.cause, ApplicationError):
-        return error.cause
-    return ApplicationError(f"The commit failed: {error.cause or error}", type="CommitFailed", non_retryable=True)

@@ -18,8 +18,9 @@ from perdure.errors import InvalidRequest, PerdureError, SessionDeleted, Session
 from perdure.ids import workflow_id
 from perdure.session import Status
 from perdure.wire import FENCED, named, refusal
+from workflows.attempts import ATTEMPT, RETRY, cause_of
 from workflows.carry import Carry, SessionInput, restored
-from workflows.committer import ATTEMPT, RETRY, Committer, cause_of
+from workflows.committer import Committer
 from workflows.core.command import Expire
 from workflows.core.state import RECEIPTS, WINDOW_BYTES, WINDOW_MESSAGES, SessionState
 from workflows.display import attributes, details

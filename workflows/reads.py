@@ -22,7 +22,7 @@ from perdure.replay import turns_of
 from perdure.session import Session
 from perdure.wire import refusing
 from workflows.admission import Admission
-from workflows.committer import RETRY, cause_of
+from workflows.attempts import RETRY, cause_of
 from workflows.core.dry_run import dry_run
 from workflows.core.state import SessionState
 from workflows.input import NOTHING, json_of, raw_of

@@ -30,11 +30,11 @@ from perdure.message import Message
 from perdure.session import Session
 from perdure.wire import refusing
 from workflows.admission import request_of
-from workflows.committer import Outcome
 from workflows.core.command import Body, Command, RecordError, command_of
 from workflows.core.decide import decide, outlived, receipt_of
 from workflows.input import NOTHING, json_of, raw_of
 from workflows.reads import Reads
+from workflows.repeats import Outcome
 
 B = TypeVar("B", bound=Body)
 

@@ -11,31 +11,35 @@ from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
-from activities.commit import Committed, Owner
+from activities.commit import Answered, Committed, Owner, ReadAnswer
 from activities.deflate import inflated_commit
 from perdure.contract import AddMessage
 from perdure.events import Event, MessageAdded
 from tests.unit.core.test_fold import created
 from workflows.commit_parts import numbered
-from workflows.committer import Committer, Outcome
+from workflows.committer import Committer
 from workflows.core.command import Command, command_of
 from workflows.core.decide import decide
 from workflows.core.state import SessionState, apply, fold
+from workflows.repeats import Outcome
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 OWNER = Owner(run_id="run", started_at=NOW)
 
 
 class Stored:
-    """What Postgres holds of one session, behind the activity that commits to it."""
+    """What Postgres holds of one session, behind the activities that commit to it and read what a command left."""
 
     def __init__(self, events: list[Event]) -> None:
         self.events = events
         self.open = asyncio.Event()
 
-    async def activity(self, _name: str, deflated: RawValue, **_options: Any) -> Committed:
+    async def activity(self, name: str, sent: RawValue | ReadAnswer, **options: Any) -> Committed | Answered:
+        if isinstance(sent, ReadAnswer):
+            events = [event for event in self.events if event.key == sent.key]
+            return Answered(body_hash=events[0].body_hash, events=events)
         await self.open.wait()
-        request = inflated_commit(deflated)
+        request = inflated_commit(sent)
         if request.base_sequence < len(self.events):
             return Committed(outcome="behind", events=self.events[request.base_sequence :])
         self.events += request.events
@@ -68,19 +72,12 @@ async def test_a_message_that_a_dead_attempt_stored_is_not_refused_for_one_that_
 
     monkeypatch.setattr(workflow, "sleep", pause)
     committer = Committer(after, OWNER)
-    answered: list[Any] = []
-
-    async def read_answer(entry: Any) -> None:
-        answered.append(entry.command.key)
-        entry.outcome = Outcome()
-
-    monkeypatch.setattr(committer, "_answer_again", read_answer)
     # They wait together, and the other one is first in line now.
     blocker = asyncio.create_task(_hold(committer, store))
     await asyncio.sleep(0)
     sent = [asyncio.create_task(committer.execute(command)) for command in (_command("other"), late)]
     await asyncio.gather(blocker, *sent)
-    assert answered == ["late"]
+    assert [event.key for event in sent[1].result().events] == ["late"]
     contents = [event.data.message.content for event in store.events if isinstance(event.data, MessageAdded)]
     assert contents == ["first", "late", "other"]
 
@@ -88,11 +85,12 @@ async def test_a_message_that_a_dead_attempt_stored_is_not_refused_for_one_that_
 class Picky(Stored):
     """Refuses one message for good."""
 
-    async def activity(self, _name: str, deflated: RawValue, **_options: Any) -> Committed:
-        asked = [event.data for event in inflated_commit(deflated).events]
+    async def activity(self, name: str, sent: RawValue | ReadAnswer, **options: Any) -> Committed | Answered:
+        assert isinstance(sent, RawValue)
+        asked = [event.data for event in inflated_commit(sent).events]
         if any(isinstance(data, MessageAdded) and data.message.content == "bad" for data in asked):
             raise ApplicationError("It cannot be stored.", type="Unstorable", non_retryable=True)
-        return await super().activity(_name, deflated)
+        return await super().activity(name, sent, **options)
 
 
 async def test_of_commands_that_wait_together_only_the_one_that_cannot_be_stored_fails(
