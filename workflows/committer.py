@@ -175,6 +175,8 @@ class Committer:
                     entry.error = refusal(error)
                 continue
             if not data:
+                if drafts and workflow.patched("nothing-to-do-waits-for-the-commit"):
+                    continue  # there is much to do if these drafts are refused: decided again after them
                 if _may_have_done_more(state, command):
                     if drafts:
                         continue  # decided again after them, as a refusal is

@@ -110,6 +110,18 @@ async def _deleted_late(client: Client, settings: Settings, name: str) -> None:
     await save(client, name)
 
 
+async def _suspended_twice(client: Client, settings: Settings, name: str) -> None:
+    """Behind a signal, two suspensions wait: the second has nothing to do, and is answered after the commit."""
+    handle = await start(client, name, queue=name)
+    await handle.signal("user_message", {"content": "Hello"})
+    sent = [asyncio.create_task(handle.execute_update("suspend")) for _ in range(2)]
+    await asyncio.sleep(0.5)
+    async with _worker(client, settings, name):
+        await asyncio.gather(*sent)
+        await handle.execute_update("add_message", {"role": "system", "content": SETTLED})
+    await save(client, name)
+
+
 async def _deleted_before(client: Client, settings: Settings, name: str) -> None:
     """A deleted session is started again while its purge goes on, which leaves this run out: it has its own."""
     async with _worker(client, settings, name):  # it runs no purge: that one goes on for ever
@@ -212,5 +224,6 @@ RACES: Mapping[str, Callable[[Client, Settings, str], Awaitable[None]]] = {
     "refused_in_turn": _refused_in_turn,
     "repeated_for_nothing": _repeated_for_nothing,
     "repeated_late": _repeated_late,
+    "suspended_twice": _suspended_twice,
 }
 """The first three, recorded by older programs, went as `behind`, `bounded` and `error_forgotten` do now."""

@@ -72,6 +72,7 @@ NAMES = {
     "several_at_once",
     "signalled",
     "suspended_and_resumed",
+    "suspended_twice",
     "unknown",
 }
 

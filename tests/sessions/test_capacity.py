@@ -13,6 +13,7 @@ from activities.stores.tables import sessions, tenants
 from perdure import CapacityExceeded, Client, IdempotencyConflict, SessionHandle
 from perdure.contract import MAX_BATCH
 from perdure.reader import SessionFilter
+from tests.sessions.caller import Caller
 from tests.support.site import Site
 from workflows.core.state import RECEIPTS
 
@@ -61,6 +62,21 @@ async def test_a_suspended_session_does_not_come_back_over_the_limit_and_stays_s
     assert (await b.get()).status == "active"
     with pytest.raises(CapacityExceeded):
         await a.resume()
+
+
+async def test_of_resumptions_that_wait_together_none_succeeds_over_the_limit(alone: Site) -> None:
+    async with alone.worker_here():
+        b = await Caller.start(alone, "b")
+        await b.update("suspend")
+    await alone.client.start_session("a")
+    await _limit(alone.engine, alone.settings.tenant, 1)
+    sent = [asyncio.create_task(b.refused("resume")) for _ in range(4)]
+    await asyncio.sleep(0.5)  # nobody polls: the server keeps them, and hands all over at once
+    async with alone.worker_here():
+        told = await asyncio.gather(*sent)
+        assert [refusal.name for refusal in told] == ["CapacityExceeded"] * 4
+        assert (await b.session()).status == "suspended"
+    assert await b.event_types() == ["session_created", "session_suspended"]
 
 
 async def test_a_late_repeat_needs_no_place(site: Site) -> None:
