@@ -79,6 +79,13 @@ async def _idle(handle: Session) -> None:
     await handle.result()
 
 
+async def _idle_later(handle: Session) -> None:
+    await handle.execute_update("add_user_message", {"content": "Hello"})
+    await asyncio.sleep(0.1)
+    await handle.execute_update("add_user_message", {"content": "Are you there?"})  # the timer that is set is too early
+    await handle.result()
+
+
 async def _rolled(handle: Session) -> None:
     for number in range(15):
         await handle.execute_update("add_message", {"role": "tool", "content": f"{number}"})
@@ -130,6 +137,7 @@ SESSIONS: Mapping[str, tuple[Callable[[Session], Awaitable[None]], Mapping[str, 
     "compiled": (_compiled, {"corpus": "none", "retrieval": {"query_from": "thread"}}),
     "another_user": (_another_user, {}),
     "archived": (_idle, SHORT),
+    "archived_in_time": (_idle_later, SHORT),
     "not_kept_awake": (_not_kept_awake, {"idle_timeout": 2}),
     "read": (_read, {"corpus": "none"}),
 }

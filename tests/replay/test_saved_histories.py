@@ -42,6 +42,7 @@ WORKFLOWS: Mapping[str, type] = {
 NAMES = {
     "another_user",
     "archived",
+    "archived_in_time",
     "backlog",
     "behind",
     "bounded",

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from temporalio.worker import Worker
+from temporalio.worker import Worker, WorkflowRunner
 
 from activities.commit import Answered, Commit, Committed, Open, Opened, ReadAnswer
 from activities.ports import Compiler, SessionStore
@@ -48,7 +48,11 @@ class OwnStore:
 
 @asynccontextmanager
 async def worker_on(
-    site: Site, store: OwnStore | None = None, *, compiler: Compiler | None = None
+    site: Site,
+    store: OwnStore | None = None,
+    *,
+    compiler: Compiler | None = None,
+    runner: WorkflowRunner | None = None,
 ) -> AsyncIterator[None]:
     """A worker whose sessions are stored by `store`, with the real one inside."""
     client = await connect_temporal(site.stack.settings)
@@ -61,6 +65,6 @@ async def worker_on(
             task_queue=site.settings.task_queue,
             workflows=[SessionWorkflow],
             activities=activities.all(),
-            workflow_runner=SessionRunner(),
+            workflow_runner=runner or SessionRunner(),
         ):
             yield
