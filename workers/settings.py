@@ -130,7 +130,11 @@ class Settings(BaseSettings):
         timedelta(seconds=90), gt=timedelta(0), description="For each part of the local stack to be usable."
     )
 
-    max_cached_workflows: int = Field(1000, ge=0, description="Sessions a worker keeps in memory.")
+    max_cached_workflows: int = Field(
+        1000,
+        ge=1,
+        description="Sessions a worker keeps in memory. With none, each step would cancel the commits under way.",
+    )
     max_concurrent_local_activities: int = Field(
         100, ge=1, description="Commits and compilations a worker runs at once."
     )

@@ -61,7 +61,7 @@ class Site:
         self.workers: list[WorkerProcess] = []
 
     async def start_worker(self, *, module: str = "workers.worker", **settings: str) -> WorkerProcess:
-        """Start another worker process, with `settings` (`max_cached_workflows="0"`) of its own."""
+        """Start another worker process, with `settings` (`max_cached_workflows="1"`) of its own."""
         worker = WorkerProcess(
             environment={
                 **self.stack.addresses.environment(),

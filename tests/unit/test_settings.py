@@ -116,6 +116,7 @@ NO_PROFILE = "is no setting. Set TEMPORAL_ADDRESS and the other TEMPORAL_* varia
         ("START_TIMEOUT", "-1", "takes a duration in seconds or as ISO 8601, more than 0, not -1"),
         ("STICKY_TIMEOUT", "0", "takes a duration in seconds or as ISO 8601, more than 0, not 0"),
         ("GRACEFUL_SHUTDOWN_TIMEOUT", "-PT1S", "takes a duration in seconds or as ISO 8601, at least 0, not -1"),
+        ("MAX_CACHED_WORKFLOWS", "0", 'takes a whole number, at least 1, not "0"'),
         ("LOG_LEVEL", "loud", 'takes one of DEBUG, INFO, WARNING, ERROR, not "loud"'),
         ("TENANT", "bad id", "takes 1 to 128 characters of A-Z a-z 0-9 . _ -, not 'bad id'"),
         ("TENANT", "a:b", "takes 1 to 128 characters of A-Z a-z 0-9 . _ -, not 'a:b'"),
