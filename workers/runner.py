@@ -1,4 +1,4 @@
-"""Runs workflow code as it is, with one input at most for each handler, and keeps nothing of what started a run."""
+"""Runs workflow code as it is: one input at most for each handler, queries last, nothing kept of what started a run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from temporalio.api.common.v1 import Payload, Payloads
-from temporalio.bridge.proto.workflow_activation import WorkflowActivation
+from temporalio.bridge.proto.workflow_activation import WorkflowActivation, WorkflowActivationJob
 from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
 from temporalio.common import RawValue
 from temporalio.converter import SerializationContext, StorageDriverStoreContext
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", Payload, Payloads)
 
+_BY_ITSELF = "legacy_query"
+"""The id that the SDK's core gives to a query that comes without a workflow task."""
+
 
 class SessionRunner(UnsandboxedWorkflowRunner):
     """The SDK's runner without a sandbox, safe from callers who send several inputs.
@@ -44,7 +47,7 @@ class SessionRunner(UnsandboxedWorkflowRunner):
             last_completion_result=_copy(det.last_completion_result),
             interceptor_classes=[*det.interceptor_classes, _LetGo],
         )
-        return _OneInput(super().create_instance(alone))
+        return _Run(super().create_instance(alone))
 
 
 def _copies(messages: Mapping[str, M]) -> dict[str, M]:
@@ -65,9 +68,19 @@ class _LetGo(WorkflowInboundInterceptor):
         return await super().execute_workflow(start)
 
 
-class _OneInput(WorkflowInstance):
+class _Run(WorkflowInstance):
+    """Keeps one input of each handler, and answers the queries of a workflow task with its last activation.
+
+    The SDK's core (1.35.0) hands them out while the task's local activities run. Once it has their answers it completes
+    the task as soon as the activities have ended, and what their end brings about, such as an update's answer, goes
+    with the next task. A replay then brings it about one task too early: commands are in another order than in the
+    history, or name messages that core has thrown away, and the run never gets on.
+    """
+
     def __init__(self, instance: WorkflowInstance) -> None:
         self._instance = instance
+        self._running: set[int] = set()
+        self._asked: list[WorkflowActivationJob] = []
 
     def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
         for job in act.jobs:
@@ -75,7 +88,29 @@ class _OneInput(WorkflowInstance):
             keep_one(job.do_update.input)
             keep_one(job.signal_workflow.input)
             keep_one(job.query_workflow.arguments)
-        return self._instance.activate(act)
+            if job.HasField("resolve_activity"):
+                self._running.discard(job.resolve_activity.seq)
+        if self._running and all(_belongs_to_task(job) for job in act.jobs):
+            self._asked.extend(act.jobs)
+            return _nothing_yet(act.run_id)
+        completion = self._instance.activate(act)
+        for command in completion.successful.commands:
+            if command.HasField("schedule_local_activity"):
+                self._running.add(command.schedule_local_activity.seq)
+        if self._asked and not self._running:
+            self._answer(act, completion)
+        return completion
+
+    def _answer(self, act: WorkflowActivation, completion: WorkflowActivationCompletion) -> None:
+        asked, self._asked = self._asked, []
+        if completion.HasField("failed"):  # the server asks again
+            return
+        queries = WorkflowActivation()
+        queries.CopyFrom(act)
+        del queries.jobs[:]
+        queries.jobs.extend(asked)
+        queries.is_replaying = True  # as with all queries
+        completion.successful.commands.extend(self._instance.activate(queries).successful.commands)
 
     def get_serialization_context(self, command_info: CommandInfo | None) -> SerializationContext | None:
         return self._instance.get_serialization_context(command_info)
@@ -88,3 +123,14 @@ class _OneInput(WorkflowInstance):
 
     def get_thread_id(self) -> int | None:
         return self._instance.get_thread_id()
+
+
+def _belongs_to_task(job: WorkflowActivationJob) -> bool:
+    """Whether it is a query that came with a workflow task, and not by itself."""
+    return job.HasField("query_workflow") and job.query_workflow.query_id != _BY_ITSELF
+
+
+def _nothing_yet(run_id: str) -> WorkflowActivationCompletion:
+    completion = WorkflowActivationCompletion(run_id=run_id)
+    completion.successful.SetInParent()
+    return completion

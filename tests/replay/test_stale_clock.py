@@ -12,13 +12,13 @@ from temporalio.worker import Replayer, WorkflowInstance, WorkflowInstanceDetail
 from tests.support.own_store import worker_on
 from tests.support.runs import histories, local_activities
 from tests.support.site import site_on
-from workers.runner import SessionRunner, _OneInput
+from workers.runner import SessionRunner, _Run
 from workers.settings import Settings
 from workers.stack.stack import Stack
 from workflows.session import SessionWorkflow
 
 
-class _Stale(_OneInput):
+class _Stale(_Run):
     """Told of its first timer, a run is given the time that it had before."""
 
     def __init__(self, instance: WorkflowInstance) -> None:
