@@ -192,7 +192,8 @@ class Life:
     def _is_after(self, deadline: datetime) -> bool:
         """Whether the idle deadline has moved on since a timer was set for this one, which has fired.
 
-        No clock is asked: the SDK's was seen to stand still as a timer fired, and a replay then went another way.
+        No clock is asked, though the server may be so late that the new deadline is over too: the SDK's was seen to
+        stand still as a timer fired, and a replay then went another way.
         """
         due = self._active_at + self._timer[1]
         return due > (deadline if workflow.patched("a-timer-is-not-asked-the-time") else workflow.now())
