@@ -134,14 +134,6 @@ class Life:
         return self._committer.state
 
     @property
-    def _shown(self) -> SessionState:
-        """The state for queries. While Postgres is asked whether it knows the session, that of a new one, if the start
-        may make one: Temporal lets a query that comes with the first task wait for no answer."""
-        if self._committer is None and self._refused is None and not self._input.restore_only:
-            return SessionState(session=self._input.session(at=self._active_at, event_sequence=0))
-        return self._state
-
-    @property
     def _ended(self) -> bool:
         """Whether this run has nothing more to do: deleted, archived, or no longer the owner."""
         if self._committer is None or self._committer.fenced:

@@ -41,13 +41,13 @@ class Reads(Admission):
 
     @workflow.query(name=Handlers.GET_SESSION, description="The session as of its last commit.")
     def get_session(self) -> Session:
-        return self._shown.session
+        return self._state.session
 
     @workflow.query(name=Handlers.GET_HISTORY, description="The newest messages as text, within max_tokens.")
     def get_history(self, raw: RawValue = NOTHING) -> History:
         with refusing():
             request = parse(GetHistory, json_of(raw))
-            state = self._shown
+            state = self._state
         history = render(
             state.messages(),
             max_tokens=request.max_tokens,
@@ -59,7 +59,7 @@ class Reads(Admission):
 
     @workflow.query(name=Handlers.REPLAY, description="The newest turns, with a reference to each working set.")
     def replay(self) -> Replay:
-        state = self._shown
+        state = self._state
         messages = state.messages()
         references = {
             message.message_id: item.working_set
@@ -71,7 +71,7 @@ class Reads(Admission):
 
     @workflow.query(name=Handlers.GET_STATE, description="All that the run carries; its shape may change.")
     def get_state(self) -> dict[str, Any]:
-        return self._shown.model_dump(mode="json")
+        return self._state.model_dump(mode="json")
 
     @workflow.update(name=Handlers.READ_MESSAGES, description="A page of messages from Postgres.")
     async def read_messages(self, raw: RawValue = NOTHING) -> MessagePage:

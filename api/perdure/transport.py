@@ -117,10 +117,7 @@ class TemporalTransport:
         call = self._handle(workflow_id).query(
             name, body, reject_condition=QueryRejectCondition.NOT_OPEN, rpc_timeout=timeout
         )
-        answer = await self._bounded(call, timeout)
-        if _opening(answer):
-            raise TryAgain("the session is being opened", sent=False)
-        return answer
+        return await self._bounded(call, timeout)
 
     async def signal(self, workflow_id: str, name: str, body: dict[str, Any], timeout: timedelta) -> None:
         await self._bounded(self._handle(workflow_id).signal(name, body, rpc_timeout=timeout), timeout)
@@ -238,13 +235,6 @@ class TemporalTransport:
         """Whether the SDK doesn't retry by itself, so that its error is that of the only attempt."""
         retry = self._client.service_client.config.retry_config
         return retry is not None and retry.max_retries == 1
-
-
-def _opening(answer: Any) -> bool:
-    """Whether a query was answered before its session was open: without an event, or a message, and incomplete."""
-    if not isinstance(answer, dict):
-        return False
-    return answer.get("event_sequence") == 0 or (answer.get("complete") is False and answer.get("messages") == [])
 
 
 def _refused(cause: ApplicationError) -> Exception:
