@@ -91,7 +91,7 @@ class _Run(WorkflowInstance):
             if job.HasField("resolve_activity"):
                 self._running.discard(job.resolve_activity.seq)
         if self._running and all(_belongs_to_task(job) for job in act.jobs):
-            self._asked.extend(act.jobs)
+            self._asked = list(act.jobs)  # all of the task's; what it leaves unanswered comes with the next one
             return _nothing_yet(act.run_id)
         completion = self._instance.activate(act)
         for command in completion.successful.commands:
