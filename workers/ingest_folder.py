@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
-from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowQueryFailedError
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError, CancelledError, TerminatedError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError
@@ -182,7 +182,7 @@ async def _progress(handle: WorkflowHandle[object, IngestReport]) -> IngestRepor
     try:
         report: IngestReport = await handle.query(GET_PROGRESS, result_type=IngestReport, rpc_timeout=_QUERY_TIMEOUT)
         return report
-    except RPCError:  # no worker, or the server is away: the result tells
+    except (RPCError, WorkflowQueryFailedError):  # no worker, or one that has just come, or no server: the result tells
         return None
 
 

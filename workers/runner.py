@@ -29,6 +29,7 @@ M = TypeVar("M", Payload, Payloads)
 
 _BY_ITSELF = "legacy_query"
 """The id that the SDK's core gives to a query that comes without a workflow task."""
+_ASK_AGAIN = "A worker that has just come was asked before it was given what has happened. Ask again."
 
 
 class SessionRunner(UnsandboxedWorkflowRunner):
@@ -69,20 +70,35 @@ class _LetGo(WorkflowInboundInterceptor):
 
 
 class _Run(WorkflowInstance):
-    """Keeps one input of each handler, and answers the queries of a workflow task with its last activation.
+    """Keeps one input of each handler, and two kinds of queries from leading a run where no replay can follow it.
 
-    The SDK's core (1.35.0) hands them out while the task's local activities run. Once it has their answers it completes
-    the task as soon as the activities have ended, and what their end brings about, such as an update's answer, goes
-    with the next task. A replay then brings it about one task too early: commands are in another order than in the
-    history, or name messages that core has thrown away, and the run never gets on.
+    Queries of a workflow task are answered with its last activation. The SDK's core (1.35.0) hands them out while the
+    task's local activities run. Once it has their answers it completes the task as soon as the activities have ended,
+    and what their end brings about, such as an update's answer, goes with the next task. A replay then brings it about
+    one task too early: commands are in another order than in the history, or name messages that core has thrown away,
+    and the run never gets on.
+
+    A query that comes by itself may bring a history with events for which no worker has been given a task: it waited
+    for a worker while they came. Core has them carried out at once, at the time of the last task and with another
+    length of history than in a replay. Such a query fails, and with it goes what core has made of the run: the task
+    that follows brings the events again.
     """
 
     def __init__(self, instance: WorkflowInstance) -> None:
         self._instance = instance
         self._running: set[int] = set()
         self._asked: list[WorkflowActivationJob] = []
+        self._size = 0
+        self._ahead = False
 
     def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
+        if any(job.HasField("remove_from_cache") for job in act.jobs):
+            return self._instance.activate(act)
+        if self._ahead:
+            return _failed(act.run_id, _ASK_AGAIN)
+        if self._is_ahead(act):
+            self._ahead = True
+            return _nothing_yet(act.run_id)
         for job in act.jobs:
             keep_one(job.initialize_workflow.arguments)
             keep_one(job.do_update.input)
@@ -100,6 +116,11 @@ class _Run(WorkflowInstance):
         if self._asked and not self._running:
             self._answer(act, completion)
         return completion
+
+    def _is_ahead(self, act: WorkflowActivation) -> bool:
+        """Whether it brings events for which there is no task yet: each task tells the history's size anew."""
+        known, self._size = self._size, act.history_size_bytes
+        return 0 < known == self._size and any(map(_is_of_history, act.jobs))
 
     def _answer(self, act: WorkflowActivation, completion: WorkflowActivationCompletion) -> None:
         asked, self._asked = self._asked, []
@@ -128,6 +149,19 @@ class _Run(WorkflowInstance):
 def _belongs_to_task(job: WorkflowActivationJob) -> bool:
     """Whether it is a query that came with a workflow task, and not by itself."""
     return job.HasField("query_workflow") and job.query_workflow.query_id != _BY_ITSELF
+
+
+def _is_of_history(job: WorkflowActivationJob) -> bool:
+    """Whether an event brings it, and nothing that comes with a task: an update, an activity of the task, a query."""
+    if job.HasField("resolve_activity"):
+        return not job.resolve_activity.is_local
+    return job.WhichOneof("variant") not in ("query_workflow", "do_update", "notify_has_patch")
+
+
+def _failed(run_id: str, message: str) -> WorkflowActivationCompletion:
+    completion = WorkflowActivationCompletion(run_id=run_id)
+    completion.failed.failure.message = message
+    return completion
 
 
 def _nothing_yet(run_id: str) -> WorkflowActivationCompletion:

@@ -140,5 +140,5 @@ class Reads(Admission):
 
 
 def _complete(state: SessionState) -> bool:
-    """Whether there are no messages but those of the window, as far as is known."""
-    return state.event_sequence > 0 and len(state.window) == state.session.message_count
+    """Whether there are no messages but those of the window."""
+    return len(state.window) == state.session.message_count

@@ -48,8 +48,7 @@ class Session(Result):
     """A session as of its last committed event.
 
     `message_count` is also the next `sequence_number`; `active_message_id` is the head; `event_sequence` numbers the
-    last event. It is 0 in a query's answer to whom started the workflow a moment ago: all else is then what the start
-    says, and PostgreSQL has yet to tell whether it knows the session.
+    last event.
     """
 
     tenant: str

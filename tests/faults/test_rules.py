@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -126,3 +127,26 @@ def test_a_fault_is_among_posts_only_while_one_is_in_flight(ledger: Ledger) -> N
     ledger.told(post, "accepted", sequence_number=2)
     ledger.fault("after it")
     assert (ledger.among_posts(), ledger.disturbed()) == (1, 1)
+
+
+@pytest.mark.parametrize("seen", [1, 3])
+def test_a_reader_who_sees_less_than_was_acknowledged_or_more_than_is_stored_is_a_breach(
+    ledger: Ledger, seen: int
+) -> None:
+    ledger.read(SESSION, 2, asked_at=0.0)  # before anything was acknowledged: it may see it, and need not
+    ledger.read(SESSION, 2, asked_at=time.monotonic())
+    assert violations(ledger, {SESSION: _seen("a", "b")}) == []
+    ledger.read(SESSION, seen, asked_at=time.monotonic())
+    assert violations(ledger, {SESSION: _seen("a", "b")}) == [
+        f"{SESSION}: a reader saw {seen} messages of 2 when 2 were known to be there"
+    ]
+
+
+def test_a_reader_who_sees_less_than_was_seen_before_is_a_breach(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    ledger.told(ledger.invoked(SESSION, "w", "a", "user", "a!"), "unknown")
+    ledger.read(SESSION, 1, asked_at=time.monotonic())
+    ledger.read(SESSION, 0, asked_at=time.monotonic())
+    ledger.close()
+    [problem] = violations(ledger, {SESSION: _seen("a")})
+    assert problem.endswith("saw 0 messages of 1 when 1 were known to be there")

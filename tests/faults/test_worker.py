@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import psycopg
 from temporalio.api.enums.v1 import PendingWorkflowTaskState
+from temporalio.client import WorkflowQueryFailedError
 
+from perdure.contract import Handlers
 from perdure.session import RunBudget, SessionConfig
 from tests.support.eventually import eventually
 from tests.support.load import accepted_more, times, under_load, write
-from tests.support.runs import TIMED_OUT, troubles
+from tests.support.runs import TIMED_OUT, troubles, unreplayable
 from tests.support.site import DISTURBED, OUTLIVED, STALLED, Site
 from workers.worker import LAST_STEPS
 
@@ -23,6 +26,7 @@ KILLED = "a worker was killed"
 FROZEN = "a worker was frozen"
 THAWED = "a worker was thawed"
 ALONE = "no worker was left"
+PATIENCE = timedelta(seconds=30)
 
 
 async def test_nothing_is_lost_doubled_or_reordered_when_workers_are_killed_twenty_times(site: Site) -> None:
@@ -127,3 +131,35 @@ async def test_a_worker_whose_commit_is_held_up_in_postgres_ends_all_the_same_an
         await eventually(ended, within=LAST_STEPS.total_seconds() + 5)
     await site.start_worker()
     assert (await posted).message.content == "held up"
+
+
+async def test_what_no_task_has_brought_yet_is_not_carried_out_for_a_query(site: Site) -> None:
+    worker = await site.start_worker()
+    names = await site.sessions(8)
+    handles = [site.bare.get_workflow_handle(site.workflow_id(name)) for name in names]
+    await worker.kill()
+    asked = [
+        asyncio.create_task(handle.query(Handlers.GET_SESSION, rpc_timeout=PATIENCE))
+        for handle in handles
+        for _ in range(3)
+    ]
+    for name in names:  # and as the client asks, which goes on asking
+        asked.append(asyncio.create_task(site.patient(timeout=30, rpc_timeout=30).session(name).get()))
+    await asyncio.sleep(1)  # they have not been given to any worker
+    sent_at = datetime.now(UTC)
+    for handle in handles:
+        await handle.signal(Handlers.SIGNAL_USER_MESSAGE, {"content": "Is anybody there?"})
+    await asyncio.sleep(2)  # the signals' tasks have left the queue of the worker that is gone
+    await site.start_worker()
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert any(isinstance(answer, WorkflowQueryFailedError) and "Ask again" in str(answer) for answer in answers)
+    assert not any(isinstance(answer, BaseException) for answer in answers[-len(names) :])
+    for name, handle in zip(names, handles, strict=True):
+
+        async def stored(name: str = name) -> datetime:
+            [message] = (await site.client.session(name).messages()).messages
+            return message.created_at
+
+        assert await eventually(stored) >= sent_at
+        assert (await handle.query(Handlers.GET_SESSION))["message_count"] == 1
+        assert await unreplayable(site.bare, handle.id) == []

@@ -11,6 +11,7 @@ from perdure.contract import SESSION_WORKFLOW
 from perdure.message import DEFAULT_CONTENT_BYTES, MAX_METADATA_BYTES
 from tests.sessions.caller import Caller, failure_of, raw
 from tests.support.rules import disagreements
+from tests.support.runs import FAILED, troubles
 from tests.support.site import Site
 
 BIG = {"key": "x" * MAX_METADATA_BYTES}
@@ -171,3 +172,12 @@ async def test_a_start_with_a_bad_id_fails_by_name_and_makes_nothing(site: Site,
 async def test_an_unknown_session_is_not_found_in_the_known_words_by_the_reader_too(site: Site) -> None:
     with pytest.raises(SessionNotFound, match=r"^Session not found: nonexistent-id$"):
         await site.reader.get_session(site.settings.tenant, "nonexistent-id")
+
+
+async def test_what_is_asked_between_a_refusal_and_a_message_hinders_neither(caller: Caller) -> None:
+    """Temporal forgets the task of a refusal: the numbers of its events come again."""
+    for number in range(3):
+        assert (await caller.refused("add_user_message", {"content": ""})).name == "InvalidMessage"
+        assert (await caller.session()).message_count == number
+        assert (await caller.says("Hello")).sequence_number == number
+    assert (await troubles(caller.site.bare, caller.handle.id))[FAILED] == 0

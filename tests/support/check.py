@@ -8,11 +8,13 @@ import uuid
 from collections.abc import Mapping
 
 from perdure import Client
+from perdure.ids import workflow_id
 from perdure.reader import Reader
 from tests.support.ledger import PROBE, Ledger
 from tests.support.load import post
 from tests.support.observed import Observed, observe
 from tests.support.rules import violations
+from tests.support.runs import unreplayable
 
 RECOVERY_SECONDS = 30.0
 """After the last fault, a session may need this long to take messages again ..."""
@@ -25,7 +27,7 @@ SHOWN = 20
 async def check(
     ledger: Ledger, prober: Client, client: Client, reader: Reader, *, met: Mapping[str, int]
 ) -> dict[str, Observed]:
-    """Assert that every rule was kept, that the sessions recovered, and that the fault was met.
+    """Assert that every rule was kept, that every run replays, that the sessions recovered, and the fault was met.
 
     Args:
         ledger: of a load that has ended.
@@ -41,6 +43,9 @@ async def check(
     slow = await asyncio.gather(*(_recovers(ledger, prober, session_id) for session_id in sessions))
     seen = dict(zip(sessions, await asyncio.gather(*(observe(client, reader, s) for s in sessions)), strict=True))
     problems = violations(ledger, seen) + [problem for problem in slow if problem]
+    for session_id in sessions:
+        workflow = workflow_id(client.tenant, session_id)
+        problems += [f"{session_id}: {problem}" for problem in await unreplayable(client.temporal, workflow)]
     share = ledger.share_accepted()
     if share < LEAST_ACCEPTED:
         problems.append(f"only {share:.0%} of the posts were accepted")
@@ -48,7 +53,8 @@ async def check(
     problems += [f"the fault was not met: {what}, {ledger.met[what]} of {least}" for what, least in unmet.items()]
     more = f"\n  and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
     assert not problems, f"{len(problems)} breaches:\n  " + "\n  ".join(problems[:SHOWN]) + more + f"\n{ledger.path}"
-    print(f"{len(ledger.calls)} calls, {share:.0%} accepted, {ledger.disturbed()} disturbed, {dict(ledger.met)}")
+    posts = f"{len(ledger.calls)} calls, {share:.0%} accepted, {ledger.disturbed()} disturbed"
+    print(f"{posts}, {len(ledger.reads)} reads, {dict(ledger.met)}")
     return seen
 
 

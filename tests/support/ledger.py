@@ -39,6 +39,16 @@ class Answer:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Read:
+    """How many messages a session was said to have, at `at`, to a reader that had asked at `asked_at`."""
+
+    session_id: str
+    message_count: int
+    asked_at: float
+    at: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Fault:
     """A fault that fell at `at`; `kind` says which."""
 
@@ -54,6 +64,7 @@ class Ledger:
         self._file = path.open("a", encoding="utf-8")
         self.calls: list[Call] = []
         self.answers: dict[int, Answer] = {}
+        self.reads: list[Read] = []
         self.faults: list[Fault] = []
         self.met: Counter[str] = Counter()
         """What shows that the faults were met, counted by whoever sees it."""
@@ -80,6 +91,12 @@ class Ledger:
         answer = Answer(call=call, outcome=outcome, sequence_number=sequence_number, error=error, at=time.monotonic())
         self.answers[call] = answer
         self._write("told", answer)
+
+    def read(self, session_id: str, message_count: int, *, asked_at: float) -> None:
+        """Record how many messages a session is said to have now."""
+        read = Read(session_id=session_id, message_count=message_count, asked_at=asked_at, at=time.monotonic())
+        self.reads.append(read)
+        self._write("read", read)
 
     def fault(self, kind: str) -> None:
         """Record a fault, at the moment in which it falls."""
@@ -137,6 +154,6 @@ class Ledger:
         """Close the file."""
         self._file.close()
 
-    def _write(self, kind: str, record: Call | Answer | Fault) -> None:
+    def _write(self, kind: str, record: Call | Answer | Read | Fault) -> None:
         self._file.write(json.dumps({"record": kind, **asdict(record)}, ensure_ascii=False) + "\n")
         self._file.flush()

@@ -1,10 +1,11 @@
-"""The load: writers that post to sessions, one message after another, and enter it in the ledger."""
+"""The load: writers that post to sessions, one message after another, and who reads meanwhile; all in the ledger."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import count
 
 from perdure import Client, OutcomeUnknown, PerdureError, SessionHandle
@@ -18,6 +19,9 @@ TEXTS = (
     "日本語と emoji 🧭, and a zero width\u200b space",
     'quotes " and \\u0000 that is no NUL',
 )
+
+READ_PAUSE = 0.1
+"""Between two questions of a reader, in seconds."""
 
 Pace = Callable[[int], Awaitable[bool]]
 """Waits until a writer may post its message of that number, from 0; false when it is to stop."""
@@ -44,7 +48,7 @@ async def post(ledger: Ledger, handle: SessionHandle, writer: str, key: str, rol
 async def write(
     ledger: Ledger, client: Client, sessions: Sequence[str], *, writers: int, pace: Pace, name: str = "w"
 ) -> None:
-    """Let `writers` writers post to each session, each as `pace` says, until all have stopped."""
+    """Let `writers` writers post to each session, each as `pace` says, until all have stopped; one reader looks on."""
 
     async def one(session_id: str, writer: str) -> None:
         handle = client.session(session_id)
@@ -54,10 +58,34 @@ async def write(
             role, text = ROLES[number % len(ROLES)], TEXTS[number % len(TEXTS)]
             await post(ledger, handle, writer, f"{writer}-{number}", role, f"{writer} says {number}: {text}")
 
-    async with asyncio.TaskGroup() as group:
-        for session_id in sessions:
+    async def all_of(session_id: str) -> None:
+        async with _read(ledger, client.session(session_id)), asyncio.TaskGroup() as group:
             for index in range(writers):
                 group.create_task(one(session_id, f"{name}{index}"))
+
+    async with asyncio.TaskGroup() as group:
+        for session_id in sessions:
+            group.create_task(all_of(session_id))
+
+
+@asynccontextmanager
+async def _read(ledger: Ledger, handle: SessionHandle) -> AsyncIterator[None]:
+    """Ask for the session again and again inside the block: while it stores, too."""
+    done = asyncio.Event()
+
+    async def read() -> None:
+        while not done.is_set():
+            asked_at = time.monotonic()
+            with suppress(PerdureError):  # neither the run nor PostgreSQL could be asked
+                ledger.read(handle.session_id, (await handle.get()).message_count, asked_at=asked_at)
+            await asyncio.sleep(READ_PAUSE)
+
+    reader = asyncio.create_task(read())
+    try:
+        yield
+    finally:
+        done.set()
+        await reader
 
 
 def steadily(stop: asyncio.Event, *, pause: float) -> Pace:

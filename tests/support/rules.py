@@ -21,6 +21,7 @@ def violations(ledger: Ledger, seen: Mapping[str, Observed]) -> list[str]:
         for rule in (_stored_as_told, _order_kept):
             found += (f"{session_id}: {problem}" for problem in rule(ledger, calls, observed.messages))
         found += (f"{session_id}: {problem}" for problem in _nothing_else_stored(calls, observed.messages))
+        found += (f"{session_id}: {problem}" for problem in _read_as_told(ledger, calls, observed.messages))
         found += (f"{session_id}: {problem}" for problem in disagreements(observed))
     return found
 
@@ -75,6 +76,20 @@ def _order_kept(ledger: Ledger, calls: Sequence[Call], messages: Sequence[Messag
         before = [number[other] for at, other in answered if at < sent_at and other in number and other != key]
         if key in number and before and max(before) > number[key]:
             yield f"{key} is stored as {number[key]}, before {max(before)}, which was acknowledged before it was sent"
+
+
+def _read_as_told(ledger: Ledger, calls: Sequence[Call], messages: Sequence[Message]) -> Iterator[str]:
+    """Who asks sees what had been acknowledged or seen by then, and nothing that is not stored."""
+    reads = [read for read in ledger.reads if read.session_id == calls[0].session_id]
+    known = [(read.at, read.message_count) for read in reads]
+    for call in calls:
+        answer = ledger.answers.get(call.number)
+        if answer and answer.sequence_number is not None:
+            known.append((answer.at, answer.sequence_number + 1))
+    for read in reads:
+        least = max((count for at, count in known if at < read.asked_at), default=0)
+        if not least <= read.message_count <= len(messages):
+            yield f"a reader saw {read.message_count} messages of {len(messages)} when {least} were known to be there"
 
 
 def _gapless(observed: Observed) -> Iterator[str]:

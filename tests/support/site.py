@@ -21,6 +21,7 @@ from tests.support.ledger import Ledger
 from tests.support.observed import Observed
 from tests.support.runs import RETRIED, TIMED_OUT, troubles
 from tests.support.stack import database
+from workers.database_errors import explained
 from workers.ingest_folder import ingest_folder
 from workers.settings import Settings, connect_temporal
 from workers.stack.stack import Stack
@@ -136,7 +137,7 @@ class Site:
 @asynccontextmanager
 async def site_on(stack: Stack, settings: Settings, folder: Path) -> AsyncIterator[Site]:
     """A site without workers; at the end those that were started are gone."""
-    async with Engine(settings.require_database_url()) as engine:
+    async with Engine(settings.require_database_url(), explain=explained) as engine:
         client = await Client.connect(
             stack.addresses.temporal,
             namespace=stack.addresses.namespace,
