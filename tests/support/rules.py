@@ -79,7 +79,7 @@ def _order_kept(ledger: Ledger, calls: Sequence[Call], messages: Sequence[Messag
 
 
 def _read_as_told(ledger: Ledger, calls: Sequence[Call], messages: Sequence[Message]) -> Iterator[str]:
-    """Who asks sees what had been acknowledged or seen by then, and nothing that is not stored."""
+    """Who asks sees what was known by then, and nothing that is not stored; tells of the first who did not."""
     reads = [read for read in ledger.reads if read.session_id == calls[0].session_id]
     known = [(read.at, read.message_count) for read in reads]
     for call in calls:
@@ -90,6 +90,7 @@ def _read_as_told(ledger: Ledger, calls: Sequence[Call], messages: Sequence[Mess
         least = max((count for at, count in known if at < read.asked_at), default=0)
         if not least <= read.message_count <= len(messages):
             yield f"a reader saw {read.message_count} messages of {len(messages)} when {least} were known to be there"
+            return
 
 
 def _gapless(observed: Observed) -> Iterator[str]:
