@@ -243,6 +243,8 @@ def _refused(cause: ApplicationError) -> Exception:
             return TryAgain(cause.message, sent=True, ended=True)
         case "AcceptedUpdateCompletedWorkflow":  # the run ended with the update in it: the next one knows the key
             return TryAgain(cause.message, sent=True, ended=True)
+        case "UnprocessedUpdate":  # a worker that was cut off from the server has passed over it, or has carried it out
+            return TryAgain(cause.message, sent=True, ended=True)
         case wire.FENCED:  # a run that had lost its session took it
             return TryAgain(cause.message, sent=False, ended=True)
         case _:

@@ -38,7 +38,7 @@ async def post(ledger: Ledger, handle: SessionHandle, writer: str, key: str, rol
     except OutcomeUnknown as error:
         ledger.told(call, "unknown", error=error.code)
     except PerdureError as error:  # of all others the client says that nothing happened
-        ledger.told(call, "refused", error=error.code)
+        ledger.told(call, "refused", error=f"{error.code}: {error.message}")
     else:
         assert message.message_id == key
         ledger.told(call, "accepted", sequence_number=message.sequence_number)

@@ -42,6 +42,7 @@ async def transport() -> TemporalTransport:
         (refused(SessionRolling.__name__), True, True),
         (refused(TooMuchInFlight.__name__), True, True),
         (refused("AcceptedUpdateCompletedWorkflow"), True, True),
+        (refused("UnprocessedUpdate"), True, True),
         (refused("Fenced"), False, True),
         (RuntimeError("Failed client connect: no"), False, False),
     ],
