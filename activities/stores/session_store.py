@@ -66,7 +66,7 @@ class PostgresSessionStore:
     async def _create(self, connection: AsyncConnection, request: Open) -> Opened:
         start = request.start
         await _admit(connection, start.tenant, start.session_id, "create new session")
-        session = start.session(at=request.at, event_sequence=1)
+        session = start.session(at=request.at)
         event = Event(sequence=session.event_sequence, created_at=request.at, data=SessionCreated(session=session))
         row = {name: getattr(session, name) for name in Session.model_fields}
         owner = {"owner": request.owner.run_id, "owner_started_at": request.owner.started_at}

@@ -82,8 +82,8 @@ class StartSession(Request):
     config: SessionConfig = SessionConfig()
     restore_only: bool = False
 
-    def session(self, *, at: datetime, event_sequence: int) -> Session:
-        """The session that it makes."""
+    def session(self, *, at: datetime) -> Session:
+        """The session that it makes, as of its first event."""
         return Session(
             tenant=self.tenant,
             session_id=self.session_id,
@@ -93,7 +93,7 @@ class StartSession(Request):
             config=self.config,
             status="active",
             message_count=0,
-            event_sequence=event_sequence,
+            event_sequence=1,
             created_at=at,
             updated_at=at,
         )
